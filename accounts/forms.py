@@ -1,0 +1,129 @@
+"""Shape of what readers tell about themselves and their books."""
+
+from __future__ import annotations
+
+from django import forms
+from django.contrib.auth import forms as auth_forms
+from django.contrib.auth import password_validation
+from django.utils.translation import gettext_lazy as _
+
+from core.models import HALF_STARS
+
+from .models import BookReview, ReadingProgress, ShelfItem, User
+
+PAGES_LIMIT = 20_000
+
+
+class LoginForm(auth_forms.AuthenticationForm):
+    error_messages = {
+        "invalid_login": _("Nome ou senha não conferem. Maiúsculas e minúsculas contam na senha."),
+        "inactive": _("Esta conta está desativada."),
+    }
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        field = self.fields["username"]
+        field.label = _("Nome de usuário ou e-mail")
+        field.max_length = field.widget.attrs["maxlength"] = 254
+        field.validators = []
+        self.fields["password"].label = _("Senha")
+        self.fields["password"].max_length = 128
+
+
+class SignUpForm(forms.ModelForm):
+    """A new reader; one password field, because a browser can show what was typed."""
+
+    password = forms.CharField(
+        label=_("Senha"),
+        max_length=128,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text=_("Pelo menos 8 caracteres, e não só números."),
+    )
+
+    class Meta:
+        model = User
+        fields = ["username", "email"]
+        widgets = {
+            "username": forms.TextInput(
+                attrs={"autocomplete": "username", "autocapitalize": "none"}
+            ),
+            "email": forms.EmailInput(attrs={"autocomplete": "email"}),
+        }
+
+    def clean(self):
+        data = super().clean()
+        if password := data.get("password"):
+            self.instance.username = data.get("username", "")
+            self.instance.email = data.get("email", "")
+            try:
+                password_validation.validate_password(password, self.instance)
+            except forms.ValidationError as error:
+                self.add_error("password", error)
+        return data
+
+
+class ProfileForm(forms.ModelForm):
+    class Meta:
+        model = User
+        fields = ["display_name", "city", "bio", "email"]
+        widgets = {"bio": forms.Textarea(attrs={"rows": 4})}
+
+
+class ShelfForm(forms.Form):
+    """Where to keep a book; empty takes it off the shelf."""
+
+    status = forms.ChoiceField(
+        choices=[("", _("fora da estante")), *ShelfItem.Status.choices],
+        required=False,
+        label=_("Na estante"),
+    )
+
+
+class ProgressForm(forms.ModelForm):
+    """A page of an edition, or a percentage."""
+
+    percent = forms.IntegerField(
+        min_value=0, max_value=100, required=False, label=_("Porcentagem lida")
+    )
+    page = forms.IntegerField(min_value=0, max_value=PAGES_LIMIT, required=False, label=_("Página"))
+    pages = forms.IntegerField(
+        min_value=1, max_value=PAGES_LIMIT, required=False, label=_("de quantas páginas")
+    )
+
+    class Meta:
+        model = ReadingProgress
+        fields = ["page", "pages", "percent"]
+
+    def clean(self):
+        data = super().clean()
+        page, pages, percent = data.get("page"), data.get("pages"), data.get("percent")
+        if self.errors:
+            return data
+        if page is None:
+            data["pages"] = None
+            if percent is None:
+                self.add_error("percent", _("Diga a página ou a porcentagem."))
+            return data
+        if pages is None:
+            self.add_error("pages", _("Quantas páginas tem a sua edição?"))
+        elif page > pages:
+            self.add_error("page", _("A página passa do fim do livro."))
+        else:
+            data["percent"] = page * 100 // pages
+        return data
+
+
+class ReviewForm(forms.ModelForm):
+    rating = forms.TypedChoiceField(
+        label=_("Nota"),
+        coerce=int,
+        choices=[("", _("escolha"))]
+        + [(str(halves), f"{halves / 2:.1f} ★") for halves in range(HALF_STARS, 0, -1)],
+        error_messages={"required": _("Escolha de meia a cinco estrelas.")},
+    )
+
+    class Meta:
+        model = BookReview
+        fields = ["rating", "text", "has_spoiler"]
+        widgets = {"text": forms.Textarea(attrs={"rows": 8})}

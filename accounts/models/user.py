@@ -1,0 +1,98 @@
+"""People."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import UserManager as DjangoUserManager
+from django.core.validators import MinLengthValidator, RegexValidator
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+USERNAME_PATTERN = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
+
+
+class UserManager(DjangoUserManager):
+    def with_login(self, login: str):
+        """Return the queryset of the one person behind a name or an e-mail address, in any case.
+
+        ``iexact`` would compare ``UPPER(...)``, which no index serves.
+        """
+        field = "email" if "@" in login else "username"
+        return self.alias(login=Lower(field)).filter(login=login.lower())
+
+    def get_by_natural_key(self, username: str):
+        return self.with_login(username).get()
+
+
+class User(AbstractUser):
+    username = models.CharField(
+        _("nome de usuário"),
+        max_length=30,
+        unique=True,
+        help_text=_("3 a 30 letras sem acento, números, ponto, hífen ou sublinhado."),
+        validators=[
+            MinLengthValidator(3),
+            RegexValidator(
+                rf"\A{USERNAME_PATTERN}\Z",
+                _(
+                    "Use letras sem acento, números, ponto, hífen ou sublinhado; comece e termine com letra ou número."
+                ),
+            ),
+        ],
+        error_messages={"unique": _("Este nome já é de outra pessoa.")},
+    )
+    email = models.EmailField(_("e-mail"))
+    display_name = models.CharField(_("nome que aparece"), max_length=60, blank=True)
+    city = models.CharField(_("cidade"), max_length=80, blank=True)
+    bio = models.TextField(_("sobre você"), max_length=600, blank=True)
+
+    first_name = None
+    last_name = None
+
+    objects = UserManager()
+
+    class Meta:
+        verbose_name = _("leitor")
+        verbose_name_plural = _("leitores")
+        constraints = [
+            models.UniqueConstraint(
+                Lower("username"),
+                name="user_username_once",
+                violation_error_message=_("Este nome já é de outra pessoa."),
+            ),
+            models.UniqueConstraint(
+                Lower("email"),
+                condition=~Q(email=""),
+                name="user_email_once",
+                violation_error_message=_("Já existe uma conta com este e-mail."),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("accounts:profile", args=[self.username])
+
+    @property
+    def name(self) -> str:
+        """The name that pages show."""
+        return self.display_name or self.username
+
+    def get_full_name(self) -> str:
+        return self.name
+
+    def get_short_name(self) -> str:
+        return self.name
+
+    @property
+    def initial(self) -> str:
+        return self.name[:1].upper()
+
+    @property
+    def ink(self) -> int:
+        """Which of the eight avatar colours this person wears."""
+        return self.pk % 8

@@ -1,0 +1,45 @@
+"""Celery's application and the one schedule of the site."""
+
+import logging
+import os
+
+from celery import Celery
+from celery.schedules import crontab
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cgbookstore.settings")
+
+logger = logging.getLogger(__name__)
+
+app = Celery("cgbookstore")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+# What Beat sends. core.beat.Scheduler creates missing rows from it and never
+# updates one that exists, so that what staff changed in the admin stays.
+# Every task is repeatable by its data: sent twice, it finds nothing to do.
+SCHEDULE = {
+    # Retire what was derived (never sessions, counters or queued tasks).
+    "clear-expired-cache": {
+        "task": "core.tasks.clear_expired_cache",
+        "schedule": crontab(minute="0", hour="*/6"),
+        "expire_seconds": 3600,
+    },
+    # Sessions past their date; a lost run only leaves rows for the next night.
+    "clear-expired-sessions": {
+        "task": "core.tasks.clear_expired_sessions",
+        "schedule": crontab(minute="20", hour="4"),
+        "expire_seconds": 3600,
+    },
+    # Recount the counters of debates and posts; every drift is logged.
+    "reconcile-counters": {
+        "task": "debates.tasks.reconcile_counters",
+        "schedule": crontab(minute="40", hour="4"),
+        "expire_seconds": 3600,
+    },
+}
+
+
+@app.task(bind=True, name="cgbookstore.celery.debug_task", ignore_result=True)
+def debug_task(self) -> None:
+    """Log the request it was called with: the smallest proof that a worker listens."""
+    logger.info("debug task request=%r", self.request)

@@ -1,0 +1,346 @@
+"""One settings file for every machine; production is this file plus its environment.
+
+Sections, always in this order: paths, core, apps, middleware, templates, database,
+cache & sessions, celery, rate limits, auth, i18n, static & media, mail, security,
+logging, ours. Every variable read here is named in ``.env.example``.
+"""
+
+import os
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import dj_database_url
+from csp.constants import NONE, SELF
+from decouple import Config, Csv, RepositoryEmpty, RepositoryEnv
+
+from core import embedded
+from core.ratelimit import Limit, parse_limit
+
+# --- paths -------------------------------------------------------------------------
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+ENV_FILE = Path(os.environ.get("CGB_ENV_FILE", BASE_DIR / ".env"))
+
+config = Config(RepositoryEnv(ENV_FILE) if ENV_FILE.is_file() else RepositoryEmpty())
+
+# --- core --------------------------------------------------------------------------
+
+SECRET_KEY = config("SECRET_KEY", default="")
+if not SECRET_KEY:
+    raise embedded.SetUpMissing(
+        "SECRET_KEY is not set: run `python3 dev.py setup`, which writes a .env with a fresh one, "
+        "or set it in the environment."
+    )
+TESTING = "PYTEST_VERSION" in os.environ or "pytest" in sys.modules
+DEBUG = config("DEBUG", default=False, cast=bool)
+
+# The one address of the site. https:// switches on redirect, HSTS and secure cookies;
+# unset means plain HTTP on this machine.
+SITE_URL = config("SITE_URL", default="").rstrip("/")
+_site = urlsplit(SITE_URL)
+HTTPS = _site.scheme == "https"
+ALLOWED_HOSTS = [_site.hostname] if _site.hostname else ["localhost", "127.0.0.1", "[::1]"]
+ALLOWED_HOSTS += config("ALLOWED_HOSTS", default="", cast=Csv())
+
+ROOT_URLCONF = "cgbookstore.urls"
+WSGI_APPLICATION = "cgbookstore.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- apps --------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "core",  # first: its templates and commands win over Django's
+    "accounts",
+    "debates",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.postgres",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "django_celery_beat",
+    "django_celery_results",
+    "csp",
+]
+# Never in tests or production: the runner forces DEBUG off after this line is read.
+DEBUG_TOOLBAR = DEBUG and not TESTING
+if DEBUG_TOOLBAR:
+    INSTALLED_APPS += ["debug_toolbar"]
+
+# --- middleware --------------------------------------------------------------------
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",  # before anything that may cost a query
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",  # after the session, before the URLs
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "core.middleware.RateLimitMiddleware",  # last: it maps what a view raises
+]
+if DEBUG_TOOLBAR:
+    MIDDLEWARE.insert(2, "debug_toolbar.middleware.DebugToolbarMiddleware")
+INTERNAL_IPS = ["127.0.0.1", "::1"]
+
+# --- templates ---------------------------------------------------------------------
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+# --- database ----------------------------------------------------------------------
+
+_embedded = embedded.addresses(BASE_DIR / ".local")
+DATABASE_URL = config("DATABASE_URL", default="") or (_embedded and _embedded.database_url)
+REDIS_URL = config("REDIS_URL", default="") or (_embedded and _embedded.redis_url)
+if not DATABASE_URL or not REDIS_URL:
+    raise embedded.ServicesMissing
+
+CONNECT_TIMEOUT_SECONDS = 10
+STATEMENT_TIMEOUT_MS = 30_000
+DATABASES = {
+    "default": dj_database_url.parse(DATABASE_URL, conn_max_age=600, conn_health_checks=True)
+}
+# dj_database_url has no argument for these. A transaction pooler refuses the startup
+# option; there the role carries the timeout.
+DATABASES["default"].setdefault("OPTIONS", {})["connect_timeout"] = CONNECT_TIMEOUT_SECONDS
+DATABASE_POOLER = config("DATABASE_POOLER", default="")
+if DATABASE_POOLER == "transaction":
+    DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
+else:
+    DATABASES["default"]["OPTIONS"]["options"] = f"-c statement_timeout={STATEMENT_TIMEOUT_MS}"
+
+# --- cache & sessions --------------------------------------------------------------
+
+
+def _redis_database(url: str, number: int) -> str:
+    """Return ``url`` with its path replaced by database ``number``."""
+    return urlsplit(url)._replace(path=f"/{number}").geturl()
+
+
+REDIS_CACHE_TIMEOUT = config("REDIS_CACHE_TIMEOUT", default=300, cast=int)  # seconds
+REDIS_SESSIONS_URL = config("REDIS_SESSIONS_URL", default="") or _redis_database(REDIS_URL, 2)
+REDIS_LIMITS_URL = config("REDIS_LIMITS_URL", default="") or _redis_database(REDIS_URL, 3)
+
+
+def _redis_cache(url: str, timeout: int | None) -> dict:
+    """One room in Redis; a dead server costs a miss, never an exception."""
+    return {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": url,
+        "KEY_PREFIX": "cgbookstore",
+        "TIMEOUT": timeout,
+        "OPTIONS": {
+            "CLIENT_CLASS": "core.redis.Client",
+            "CONNECTION_POOL_KWARGS": {"max_connections": 50},
+            "SOCKET_CONNECT_TIMEOUT": 0.1,
+            "SOCKET_TIMEOUT": 0.25,
+            "IGNORE_EXCEPTIONS": True,
+            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
+        },
+    }
+
+
+CACHES = {
+    "default": _redis_cache(REDIS_URL, REDIS_CACHE_TIMEOUT),  # derived data: may vanish
+    "sessions": _redis_cache(REDIS_SESSIONS_URL, 60),
+    "ratelimit": _redis_cache(REDIS_LIMITS_URL, 3600),
+}
+DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
+
+SESSION_ENGINE = config("SESSION_ENGINE", default="core.sessions")
+SESSION_CACHE_ALIAS = "sessions"
+SESSION_COOKIE_AGE = 60 * 60 * 24 * 30
+
+# --- celery ------------------------------------------------------------------------
+
+CELERY_BROKER_URL = config("CELERY_BROKER_URL", default="") or _redis_database(REDIS_URL, 0)
+CELERY_RESULT_BACKEND = "django-db"
+CELERY_RESULT_EXTENDED = True
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_SERIALIZER = "json"
+CELERY_RESULT_SERIALIZER = "json"
+CELERY_TASK_TRACK_STARTED = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_TIME_LIMIT = 30 * 60
+CELERY_TASK_SOFT_TIME_LIMIT = 28 * 60
+CELERY_RESULT_EXPIRES = 3600
+CELERY_TIMEZONE = "America/Sao_Paulo"
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A dead broker must not hold a request: half a second and one retry, then it is over.
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_max": 0.1}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_connect_timeout": 0.5,
+    "socket_timeout": 5,
+    "visibility_timeout": 3600,
+}
+CELERY_BEAT_SCHEDULER = "core.beat:Scheduler"
+
+# --- rate limits -------------------------------------------------------------------
+
+RATELIMIT_USE_CACHE = "ratelimit"
+RATELIMIT_FAIL_OPEN = True
+RATELIMIT_ENABLE = config("RATELIMIT_ENABLE", default=True, cast=bool)
+RATELIMIT_IP_META_KEY = "core.ratelimit.client_address"
+TRUSTED_PROXY_HOPS = config("TRUSTED_PROXY_HOPS", default=0, cast=int)
+
+# One row a view: rate an hour, burst a minute, whose, which method. RATE_<NAME> in the
+# environment replaces the two numbers, for example RATE_CREATE_POST=120/h,20/m.
+RATES = {
+    "debates_list": Limit("200/h", "60/m", "ip", "GET"),
+    "search": Limit("300/h", "30/m", "ip", "GET"),
+    "create_topic": Limit("20/h", "5/m", "user", "POST"),
+    "create_post": Limit("60/h", "30/m", "user", "POST"),
+    "edit_post": Limit("120/h", "30/m", "user", "POST"),
+    "vote_post": Limit("100/h", "60/m", "user", "POST"),
+    "shelve_book": Limit("300/h", "60/m", "user", "POST"),
+    "moderate": Limit("600/h", "120/m", "user", "POST"),
+    "login": Limit("60/h", "10/m", "ip", "POST"),
+    "sign_up": Limit("20/h", "5/m", "ip", "POST"),
+    "password_reset": Limit("10/h", "3/m", "ip", "POST"),
+    "edit_profile": Limit("60/h", "20/m", "user", "POST"),
+}
+RATES = {
+    name: parse_limit(config(f"RATE_{name.upper()}", default=""), default=row)
+    for name, row in RATES.items()
+}
+
+# --- auth --------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["accounts.backends.UsernameOrEmailBackend"]
+PASSWORD_HASHERS = [
+    "accounts.hashers.Argon2Hasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "accounts:login"
+LOGIN_REDIRECT_URL = "core:home"
+LOGOUT_REDIRECT_URL = "core:home"
+
+# --- i18n --------------------------------------------------------------------------
+
+LANGUAGE_CODE = "pt-br"
+LANGUAGES = [("pt-br", "Português"), ("en", "English")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = "America/Sao_Paulo"
+USE_TZ = True
+
+# --- static & media ----------------------------------------------------------------
+
+STATIC_URL = "/static/"
+STATIC_ROOT = Path(config("STATIC_ROOT", default="") or BASE_DIR / "staticfiles")
+STATICFILES_DIRS = [BASE_DIR / "static"]
+# Hashed and compressed once collected; a fresh checkout without that step still has a
+# stylesheet, and `check --deploy` says what is missing (core.W001).
+STATIC_COLLECTED = (STATIC_ROOT / "staticfiles.json").is_file()
+_manifest = STATIC_COLLECTED or "collectstatic" in sys.argv
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": (
+            "whitenoise.storage.CompressedManifestStaticFilesStorage"
+            if _manifest
+            else "django.contrib.staticfiles.storage.StaticFilesStorage"
+        )
+    },
+}
+WHITENOISE_USE_FINDERS = not _manifest or DEBUG
+WHITENOISE_AUTOREFRESH = DEBUG
+
+# --- mail --------------------------------------------------------------------------
+
+# smtp://user:password@host:587 sends; unset prints every mail to the console.
+EMAIL_URL = urlsplit(config("EMAIL_URL", default=""))
+if EMAIL_URL.hostname:
+    EMAIL_HOST = EMAIL_URL.hostname
+    EMAIL_PORT = EMAIL_URL.port or 587
+    EMAIL_HOST_USER = EMAIL_URL.username or ""
+    EMAIL_HOST_PASSWORD = EMAIL_URL.password or ""
+    EMAIL_USE_TLS = EMAIL_URL.scheme == "smtp+tls"
+    EMAIL_TIMEOUT = 10
+else:
+    EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+DEFAULT_FROM_EMAIL = config("DEFAULT_FROM_EMAIL", default="CGBookStore <nao-responda@localhost>")
+SERVER_EMAIL = DEFAULT_FROM_EMAIL
+
+# --- security ----------------------------------------------------------------------
+
+if SITE_URL:
+    CSRF_TRUSTED_ORIGINS = [SITE_URL]
+if HTTPS:
+    SECURE_SSL_REDIRECT = True
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # probes speak plain HTTP
+    SECURE_HSTS_SECONDS = 60 * 60 * 24 * 365
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = True
+if TRUSTED_PROXY_HOPS:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "core.refusals.csrf_failure"
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Lax"
+LANGUAGE_COOKIE_AGE = 60 * 60 * 24 * 365
+DATA_UPLOAD_MAX_MEMORY_SIZE = 512 * 1024  # no upload anywhere; a post has 10,000 characters
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+
+# --- logging -----------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": config("LOG_LEVEL", default="INFO")},
+    "loggers": {"django": {"handlers": ["console"], "level": "INFO", "propagate": False}},
+}
+
+# --- ours --------------------------------------------------------------------------
+
+POSTS_PER_PAGE = 20
+TOPICS_PER_PAGE = 50
+BOOKS_PER_PAGE = 48
+ROWS_PER_PAGE = 20  # reviews, search results, a profile's lists

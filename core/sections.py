@@ -1,0 +1,37 @@
+"""What the floors above put on core's pages.
+
+core imports neither accounts nor debates, yet a book's page shows its reviews and debates.
+Each floor registers a function for a page in its own ``sections.py``; the view calls
+``collect`` once. A section runs a fixed number of queries and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest
+
+Section = Callable[..., dict[str, Any]]
+_sections: dict[str, list[Section]] = {}
+
+
+def section(page: str) -> Callable[[Section], Section]:
+    """Register a function ``(request, **subject) -> context`` for ``page``."""
+
+    def register(function: Section) -> Section:
+        _sections.setdefault(page, []).append(function)
+        return function
+
+    return register
+
+
+def collect(page: str, request: HttpRequest, **subject) -> dict[str, Any]:
+    """Return the joined context of all sections of ``page``. A name may be given only once."""
+    context: dict[str, Any] = {}
+    for function in _sections.get(page, []):
+        part = function(request, **subject)
+        if clash := context.keys() & part.keys():
+            raise ValueError(f"two sections of {page} give {sorted(clash)}")
+        context |= part
+    return context

@@ -1,0 +1,29 @@
+"""Writes of the catalogue that touch more than one row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db import transaction
+
+from .models import Book
+
+
+class Refused(Exception):
+    """A write the house declines, with a sentence for the reader in ``message``."""
+
+    message = ""
+
+    def __init__(self, message: str = ""):
+        self.message = message or self.message
+        super().__init__(str(self.message))
+
+
+@transaction.atomic
+def sync_byline(book_ids: Iterable[int]) -> None:
+    """Recompute ``byline`` and ``search_text`` from the credits; locks the books in id order."""
+    books = Book.objects.filter(pk__in=list(book_ids)).order_by("pk").select_for_update(no_key=True)
+    for book in books.prefetch_related("credits__author"):
+        names = ", ".join(credit.author.name for credit in book.credits.all())
+        book.byline = names[:500]
+        book.save(update_fields=["title", "byline"])

@@ -1,0 +1,147 @@
+"""Home, catalogue, search: HTTP only. Each docstring counts the page's queries."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import check_for_language
+from django.views.decorators.http import require_safe
+
+from .forms import BookFilterForm, SearchForm
+from .models import Author, Book, Category
+from .paging import page
+from .querysets import BookQuerySet
+from .ratelimit import limit
+from .sections import collect
+
+HOME_BOOKS = 12
+SEARCH_PREVIEW = 6
+ORDERS = {
+    "": BookQuerySet.POPULAR,
+    "populares": BookQuerySet.POPULAR,
+    "titulo": BookQuerySet.BY_TITLE,
+    "novidades": BookQuerySet.NEWEST,
+}
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    """What is being debated, what is new. Queries: books, categories; sections: debates."""
+    context = {
+        "books": Book.objects.for_cards().newest()[:HOME_BOOKS],
+        "categories": Category.objects.all(),
+        **collect("home", request),
+    }
+    return render(request, "core/home.html", context)
+
+
+@require_safe
+def book_list(request: HttpRequest) -> HttpResponse:
+    """The catalogue with its filters. Queries: books, categories (and the chosen one)."""
+    form = BookFilterForm(request.GET)
+    books, order, status = Book.objects.for_cards(), BookQuerySet.POPULAR, 200
+    if form.is_valid():
+        chosen = form.cleaned_data
+        order = ORDERS[chosen["ordem"]]
+        books = books.filtered(
+            category=chosen["categoria"],
+            language=chosen["lingua"],
+            first_year=chosen["de"],
+            last_year=chosen["ate"],
+        )
+    else:
+        books, status = books.none(), 400
+    context = {
+        "form": form,
+        "page": page(books, order, request.GET, size=settings.BOOKS_PER_PAGE),
+    }
+    return render(request, "core/book_list.html", context, status=status)
+
+
+@require_safe
+def book_detail(request: HttpRequest, slug: str) -> HttpResponse:
+    """A book. Queries: book, authors, categories; sections: debates, reviews, the reader's own."""
+    book = get_object_or_404(Book, slug=slug)
+    context = {
+        "book": book,
+        "authors": [credit.author for credit in book.credits.select_related("author")],
+        "categories": book.categories.all(),
+        **collect("book_detail", request, book=book),
+    }
+    return render(request, "core/book_detail.html", context)
+
+
+@require_safe
+def author_detail(request: HttpRequest, slug: str) -> HttpResponse:
+    """An author's books, most read first. Queries: author, books."""
+    author = get_object_or_404(Author, slug=slug)
+    books = Book.objects.for_cards().filter(credits__author=author)
+    context = {
+        "author": author,
+        "page": page(books, BookQuerySet.POPULAR, request.GET, size=settings.BOOKS_PER_PAGE),
+    }
+    return render(request, "core/author_detail.html", context)
+
+
+@require_safe
+def category_detail(request: HttpRequest, slug: str) -> HttpResponse:
+    """A category's books, most read first. Queries: category, books."""
+    category = get_object_or_404(Category, slug=slug)
+    books = Book.objects.for_cards().filter(categories=category)
+    context = {
+        "category": category,
+        "page": page(books, BookQuerySet.POPULAR, request.GET, size=settings.BOOKS_PER_PAGE),
+    }
+    return render(request, "core/category_detail.html", context)
+
+
+@require_safe
+@limit("search")
+def search(request: HttpRequest) -> HttpResponse:
+    """Titles, authors and debates that hold every word. One query a kind shown."""
+    form = SearchForm(request.GET)
+    context: dict = {"form": form, "query": "", "kind": ""}
+    if not form.is_valid():
+        return render(request, "core/search.html", context, status=400)
+    query, kind = form.cleaned_data["q"], form.cleaned_data["tipo"]
+    context |= {"query": query, "kind": kind}
+    if query:
+        found = {
+            "livros": (Book.objects.matching(query).for_cards(), BookQuerySet.POPULAR),
+            "autores": (Author.objects.matching(query), ("folded_name", "id")),
+            **collect("search", request, query=query),
+        }
+        size = settings.ROWS_PER_PAGE if kind else SEARCH_PREVIEW
+        context["results"] = {
+            name: page(rows, order, request.GET, size=size)
+            for name, (rows, order) in found.items()
+            if kind in {"", name}
+        }
+    return render(request, "core/search.html", context)
+
+
+@require_safe
+def set_language(request: HttpRequest, code: str) -> HttpResponse:
+    """Remember a language in a cookie and go back to ``next``, a path on this site.
+
+    A GET, so that no page for anonymous readers needs a token.
+    """
+    if not check_for_language(code) or code not in dict(settings.LANGUAGES):
+        raise Http404
+    target = request.GET.get("next", "")
+    if not url_has_allowed_host_and_scheme(
+        target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    ):
+        target = "/"
+    response = redirect(target)
+    response.set_cookie(
+        settings.LANGUAGE_COOKIE_NAME,
+        code,
+        max_age=settings.LANGUAGE_COOKIE_AGE,
+        secure=settings.LANGUAGE_COOKIE_SECURE,
+        httponly=settings.LANGUAGE_COOKIE_HTTPONLY,
+        samesite=settings.LANGUAGE_COOKIE_SAMESITE,
+    )
+    return response

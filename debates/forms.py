@@ -1,0 +1,101 @@
+"""Shape of what is said in debates."""
+
+from __future__ import annotations
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from core.forms import SlugChoiceField
+from core.models import Book
+
+from .models import DebatePost, DebateTopic
+
+
+def _spoiler_field() -> forms.IntegerField:
+    return forms.IntegerField(
+        label=_("Spoilers até (% do livro)"),
+        min_value=0,
+        max_value=100,
+        initial=0,
+        help_text=_("0 quando não conta nada do enredo."),
+    )
+
+
+class TopicForm(forms.ModelForm):
+    """A debate's opening words."""
+
+    spoiler_percent = _spoiler_field()
+
+    class Meta:
+        model = DebateTopic
+        fields = ["title", "description", "spoiler_percent"]
+        widgets = {"description": forms.Textarea(attrs={"rows": 8})}
+        help_texts = {"description": _("Aceita Markdown: *itálico*, **negrito**, > citação.")}
+
+
+class NewTopicForm(TopicForm):
+    """A new debate stands on a book, chosen before."""
+
+    livro = SlugChoiceField(
+        Book.objects.all(),
+        error_messages={
+            "required": _("Escolha o livro do debate."),
+            "invalid_choice": _("Este livro não está no acervo."),
+        },
+    )
+
+    field_order = ["livro", "title", "description", "spoiler_percent"]
+
+
+class PostForm(forms.ModelForm):
+    """A reply; ``parent`` stays inside the debate."""
+
+    spoiler_percent = _spoiler_field()
+
+    class Meta:
+        model = DebatePost
+        fields = ["content", "spoiler_percent"]
+        labels = {"content": _("Sua resposta")}
+        widgets = {"content": forms.Textarea(attrs={"rows": 6})}
+        help_texts = {"content": _("Aceita Markdown: *itálico*, **negrito**, > citação.")}
+
+
+class ReplyForm(PostForm):
+    parent = forms.ModelChoiceField(
+        DebatePost.objects.none(),
+        required=False,
+        widget=forms.HiddenInput,
+        error_messages={"invalid_choice": _("A resposta que você respondia não existe mais.")},
+    )
+
+    def __init__(self, *args, topic: DebateTopic, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["parent"].queryset = DebatePost.objects.filter(topic=topic).select_related(
+            "author"
+        )
+
+
+class VoteForm(forms.Form):
+    """The vote that is wanted, not a toggle: sending it twice changes nothing."""
+
+    value = forms.TypedChoiceField(choices=[("1", "+1"), ("0", "0"), ("-1", "-1")], coerce=int)
+
+
+class TopicFilterForm(forms.Form):
+    livro = SlugChoiceField(Book.objects.only("title", "slug"), required=False)
+
+
+class BookSearchForm(forms.Form):
+    q = forms.CharField(max_length=100, required=False, label=_("Livro"))
+
+
+class TopicModerationForm(forms.Form):
+    action = forms.ChoiceField(
+        choices=[(name, name) for name in ("pin", "unpin", "lock", "unlock", "hide", "restore")]
+    )
+
+
+class PostModerationForm(forms.Form):
+    action = forms.ChoiceField(
+        choices=[(name, name) for name in ("lock", "unlock", "hide", "restore")]
+    )

@@ -1,0 +1,70 @@
+"""Sets of debates and posts; what belongs to the viewer is attached afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db import models
+
+from core.querysets import folded_match
+
+from . import visibility
+
+
+class TopicQuerySet(models.QuerySet):
+    ACTIVE_FIRST = ("-is_pinned", "-updated_at", "-id")
+    NEWEST = ("-created_at", "-id")
+
+    def visible_to(self, user):
+        """Debates that ``user`` may open: all but the removed ones, which staff still see."""
+        return self.filter(visibility.topics(user))
+
+    def published(self):
+        """Debates for everyone, staff too: what lists show."""
+        return self.filter(is_deleted=False)
+
+    def matching(self, query: str):
+        return self.filter(folded_match("folded_title", query))
+
+    def for_list(self):
+        """A row of a list: who opened it, on which book, who spoke last. No long texts."""
+        return self.select_related("book", "creator", "last_post__author").only(
+            "title", "slug", "spoiler_percent", "is_pinned", "is_locked", "is_deleted",
+            "created_at", "updated_at", "posts_count",
+            "book__title", "book__slug", "book__byline", "book__folded_title",
+            "creator__username", "creator__display_name",
+            "last_post__author__username", "last_post__author__display_name",
+        )  # fmt: skip
+
+    def for_page(self):
+        return self.select_related("book", "creator")
+
+
+class PostQuerySet(models.QuerySet):
+    THREAD = ("path",)
+    NEWEST = ("-created_at", "-id")
+
+    def visible_to(self, user):
+        """Posts that ``user`` may read, as themselves."""
+        return self.filter(visibility.posts(user))
+
+    def in_thread(self, user):
+        """Posts that stand in a thread: the readable ones, and removed ones that were answered."""
+        return self.filter(visibility.thread(user))
+
+    def for_page(self):
+        return self.select_related("author", "parent__author")
+
+
+def attach_votes(posts: Iterable, user) -> list:
+    """Set ``my_vote`` (-1, 0, 1) on each post; one query for a member, none for the others."""
+    from .models import DebateVote
+
+    posts = list(posts)
+    mine: dict[int, int] = {}
+    if user.is_authenticated and posts:
+        votes = DebateVote.objects.filter(user=user, post__in=[post.pk for post in posts])
+        mine = dict(votes.values_list("post_id", "value"))
+    for post in posts:
+        post.my_vote = mine.get(post.pk, 0)
+    return posts

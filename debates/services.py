@@ -1,0 +1,387 @@
+"""Writes of the debates: lock the parent, check, write, derive, in one transaction.
+
+Locks are taken in one order everywhere, topic before post, so that no two writers wait
+for each other.
+"""
+
+from __future__ import annotations
+
+from django.db import connection, transaction
+from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from core.markdown import render
+from core.models import Book
+from core.services import Refused
+from core.text import create_with_slug
+
+from .models import PATH_LEVELS, DebatePost, DebateTopic, DebateVote
+
+TOPIC_FLAGS = {
+    "pin": ("is_pinned", True),
+    "unpin": ("is_pinned", False),
+    "lock": ("is_locked", True),
+    "unlock": ("is_locked", False),
+}
+POST_FLAGS = {"lock": ("is_locked", True), "unlock": ("is_locked", False)}
+
+
+class TopicClosed(Refused):
+    message = _("Este debate está fechado: nada nele muda mais.")
+
+
+class PostClosed(Refused):
+    message = _("Esta resposta está fechada pela moderação.")
+
+
+class Gone(Refused):
+    message = _("Isto foi removido e não pode mais ser mudado.")
+
+
+class NotYours(Refused):
+    message = _("Só quem escreveu pode fazer isso.")
+
+
+class OwnPost(Refused):
+    message = _("Não se vota na própria resposta.")
+
+
+# --- debates -----------------------------------------------------------------------
+
+
+@transaction.atomic
+def create_topic(
+    *, creator: User, book: Book, title: str, description: str, spoiler_percent: int = 0
+) -> DebateTopic:
+    """Open a debate on ``book``."""
+    now = timezone.now()
+    return create_with_slug(
+        title,
+        fallback="debate",
+        create=lambda slug: DebateTopic.objects.create(
+            book=book,
+            creator=creator,
+            title=title,
+            slug=slug,
+            description=description,
+            description_html=render(description),
+            spoiler_percent=spoiler_percent,
+            created_at=now,
+            updated_at=now,
+        ),
+    )
+
+
+@transaction.atomic
+def edit_topic(
+    *, topic: DebateTopic, editor: User, title: str, description: str, spoiler_percent: int
+) -> DebateTopic:
+    """Change the words of a debate; its address stays."""
+    topic = _lock_open_topic(topic.pk)
+    _require_author(topic.creator_id, editor)
+    topic.title, topic.description = title, description
+    topic.description_html = render(description)
+    topic.spoiler_percent = spoiler_percent
+    topic.edited_at = timezone.now()
+    topic.save(
+        update_fields=["title", "description", "description_html", "spoiler_percent", "edited_at"]
+    )
+    return topic
+
+
+@transaction.atomic
+def delete_topic(*, topic: DebateTopic, actor: User) -> bool:
+    """Take a debate away: its creator while it is open, staff always. ``True`` if it changed."""
+    topic = _lock_topic(topic.pk)
+    if topic.is_deleted:
+        return False
+    if not actor.is_staff:
+        _require_author(topic.creator_id, actor)
+        _require_open(topic)
+    _mark_deleted(topic, actor)
+    return True
+
+
+@transaction.atomic
+def restore_topic(*, topic: DebateTopic, actor: User) -> bool:
+    """Bring a removed debate back (staff). ``True`` if it changed."""
+    _require_staff(actor)
+    topic = _lock_topic(topic.pk)
+    return _unmark_deleted(topic)
+
+
+@transaction.atomic
+def moderate_topic(*, topic: DebateTopic, actor: User, action: str) -> bool:
+    """Pin, unpin, lock, unlock, hide or restore a debate (staff). ``True`` if it changed."""
+    _require_staff(actor)
+    if action == "hide":
+        return delete_topic(topic=topic, actor=actor)
+    if action == "restore":
+        return restore_topic(topic=topic, actor=actor)
+    flag, value = TOPIC_FLAGS[action]
+    return _set_flag(_lock_topic(topic.pk), flag, value)
+
+
+# --- posts -------------------------------------------------------------------------
+
+
+@transaction.atomic
+def create_post(
+    *,
+    topic: DebateTopic,
+    author: User,
+    content: str,
+    parent: DebatePost | None = None,
+    spoiler_percent: int = 0,
+) -> DebatePost:
+    """Reply to a debate, or to ``parent`` in it. Holds the topic's row, then the parent's."""
+    topic = _lock_open_topic(topic.pk)
+    if parent is not None:
+        parent = _lock_post(parent.pk)
+        if parent.topic_id != topic.pk:
+            raise ValueError("the parent is in another debate")
+        _require_open(topic, parent)
+        DebatePost.objects.filter(pk=parent.pk).update(replies_count=F("replies_count") + 1)
+    own_id = _next_post_id()
+    post = DebatePost.objects.create(
+        pk=own_id,
+        topic=topic,
+        author=author,
+        parent=parent,
+        path=[*(parent.path[:PATH_LEVELS] if parent else []), own_id],
+        depth=parent.depth + 1 if parent else 0,
+        content=content,
+        content_html=render(content),
+        spoiler_percent=spoiler_percent,
+        # The clock of this process: never before the opening, which another one wrote.
+        created_at=max(timezone.now(), topic.created_at),
+    )
+    DebateTopic.objects.filter(pk=topic.pk).update(
+        posts_count=F("posts_count") + 1, last_post=post, updated_at=post.created_at
+    )
+    return post
+
+
+@transaction.atomic
+def edit_post(*, post: DebatePost, editor: User, content: str, spoiler_percent: int) -> DebatePost:
+    """Change the words of a reply."""
+    post = _lock_with_topic(post)
+    _require_open(post.topic, post)
+    _require_author(post.author_id, editor)
+    post.content, post.content_html = content, render(content)
+    post.spoiler_percent, post.edited_at = spoiler_percent, timezone.now()
+    post.save(update_fields=["content", "content_html", "spoiler_percent", "edited_at"])
+    return post
+
+
+@transaction.atomic
+def delete_post(*, post: DebatePost, actor: User) -> bool:
+    """Take a reply away: its author while it is open, staff always. ``True`` if it changed."""
+    post = _lock_with_topic(post)
+    if post.is_deleted:
+        return False
+    if not actor.is_staff:
+        _require_author(post.author_id, actor)
+        _require_open(post.topic, post)
+    _mark_deleted(post, actor)
+    _derive_activity(post.topic_id, posts_delta=-1)
+    return True
+
+
+@transaction.atomic
+def restore_post(*, post: DebatePost, actor: User) -> bool:
+    """Bring a removed reply back (staff). ``True`` if it changed."""
+    _require_staff(actor)
+    post = _lock_with_topic(post)
+    if not _unmark_deleted(post):
+        return False
+    _derive_activity(post.topic_id, posts_delta=1)
+    return True
+
+
+@transaction.atomic
+def moderate_post(*, post: DebatePost, actor: User, action: str) -> bool:
+    """Lock, unlock, hide or restore a reply (staff). ``True`` if it changed."""
+    _require_staff(actor)
+    if action == "hide":
+        return delete_post(post=post, actor=actor)
+    if action == "restore":
+        return restore_post(post=post, actor=actor)
+    flag, value = POST_FLAGS[action]
+    return _set_flag(_lock_with_topic(post), flag, value)
+
+
+@transaction.atomic
+def vote_post(*, post: DebatePost, user: User, value: int) -> DebatePost:
+    """Make ``user``'s vote on ``post`` be ``value``: 1 up, -1 down, 0 none. Repeatable.
+
+    Holds the post's row, so that the recount sees every vote before it; the topic's row is
+    read, not held, so votes in one debate do not queue behind each other.
+    """
+    post = (
+        DebatePost.objects.select_for_update(no_key=True, of=("self",))
+        .select_related("topic")
+        .get(pk=post.pk)
+    )
+    _require_open(post.topic, post)
+    if post.author_id == user.pk:
+        raise OwnPost
+    if value:
+        DebateVote.objects.bulk_create(
+            [DebateVote(post=post, user=user, value=value)],
+            update_conflicts=True,
+            unique_fields=["post", "user"],
+            update_fields=["value"],
+        )
+    else:
+        DebateVote.objects.filter(post=post, user=user).delete()
+    sync_score(post.pk)
+    post.refresh_from_db(fields=["score"])
+    post.my_vote = value
+    return post
+
+
+# --- derived columns ---------------------------------------------------------------
+
+
+def sync_score(post_id: int) -> None:
+    """Recount one post's score. The caller holds the post's row lock."""
+    votes = DebateVote.objects.filter(post=OuterRef("pk")).order_by().values("post")
+    total = votes.annotate(total=Sum("value")).values("total")
+    DebatePost.objects.filter(pk=post_id).update(score=Coalesce(Subquery(total), 0))
+
+
+@transaction.atomic
+def sync_topic(topic_id: int) -> dict[str, tuple[int, int]]:
+    """Recount a debate and its posts from the rows, under the topic's lock.
+
+    Returns what had drifted: ``{"topic.posts_count": (stored, real)}`` and so on. Reads
+    every post of the debate, so it is for repair and not for a request.
+    """
+    topic = _lock_topic(topic_id)
+    posts = DebatePost.objects.filter(topic_id=topic_id)
+    drift: dict[str, tuple[int, int]] = {}
+    visible = posts.filter(is_deleted=False).count()
+    if topic.posts_count != visible:
+        drift["topic.posts_count"] = (topic.posts_count, visible)
+    _derive_activity(topic_id, posts_delta=visible - topic.posts_count)
+    counted = posts.annotate(
+        real_score=Coalesce(
+            Subquery(
+                DebateVote.objects.filter(post=OuterRef("pk"))
+                .order_by()
+                .values("post")
+                .annotate(total=Sum("value"))
+                .values("total")
+            ),
+            0,
+        ),
+        real_replies=Count("replies"),
+    ).exclude(Q(score=F("real_score")) & Q(replies_count=F("real_replies")))
+    for pk in counted.order_by("pk").values_list("pk", flat=True):
+        post = _lock_post(pk)
+        before = (post.score, post.replies_count)
+        sync_score(pk)
+        DebatePost.objects.filter(pk=pk).update(
+            replies_count=DebatePost.objects.filter(parent_id=pk).count()
+        )
+        post.refresh_from_db(fields=["score", "replies_count"])
+        if before[0] != post.score:
+            drift[f"post.{pk}.score"] = (before[0], post.score)
+        if before[1] != post.replies_count:
+            drift[f"post.{pk}.replies_count"] = (before[1], post.replies_count)
+    return drift
+
+
+def _derive_activity(topic_id: int, *, posts_delta: int) -> None:
+    """Set last post and last activity from the newest visible reply. The topic is locked.
+
+    The posts of a debate have no bound, so their count is moved by what this transaction
+    changed; the nightly ``sync_topic`` recounts it.
+    """
+    newest = (
+        DebatePost.objects.filter(topic_id=topic_id, is_deleted=False)
+        .order_by("-created_at", "-pk")
+        .only("created_at")
+        .first()
+    )
+    DebateTopic.objects.filter(pk=topic_id).update(
+        posts_count=F("posts_count") + posts_delta,
+        last_post=newest,
+        updated_at=newest.created_at if newest else F("created_at"),
+    )
+
+
+def _next_post_id() -> int:
+    """Take the next id before the insert, because the row's path must name it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval(pg_get_serial_sequence('debates_debatepost', 'id'))")
+        return cursor.fetchone()[0]
+
+
+# --- locks and rules ---------------------------------------------------------------
+
+
+def _lock_topic(pk: int) -> DebateTopic:
+    # no_key: inserting a row that points here need not wait
+    return DebateTopic.objects.select_for_update(no_key=True).get(pk=pk)
+
+
+def _lock_open_topic(pk: int) -> DebateTopic:
+    topic = _lock_topic(pk)
+    _require_open(topic)
+    return topic
+
+
+def _lock_post(pk: int) -> DebatePost:
+    return DebatePost.objects.select_for_update(no_key=True).get(pk=pk)
+
+
+def _lock_with_topic(post: DebatePost) -> DebatePost:
+    topic = _lock_topic(post.topic_id)
+    post = _lock_post(post.pk)
+    post.topic = topic
+    return post
+
+
+def _require_open(topic: DebateTopic, post: DebatePost | None = None) -> None:
+    if topic.is_deleted or (post and post.is_deleted):
+        raise Gone
+    if topic.is_locked:
+        raise TopicClosed
+    if post and post.is_locked:
+        raise PostClosed
+
+
+def _require_author(author_id: int, user: User) -> None:
+    if author_id != user.pk:
+        raise NotYours
+
+
+def _require_staff(user: User) -> None:
+    if not user.is_staff:
+        raise NotYours(_("Só a moderação pode fazer isso."))
+
+
+def _mark_deleted(row: DebateTopic | DebatePost, actor: User) -> None:
+    row.is_deleted, row.deleted_at, row.deleted_by = True, timezone.now(), actor
+    row.save(update_fields=["is_deleted", "deleted_at", "deleted_by"])
+
+
+def _unmark_deleted(row: DebateTopic | DebatePost) -> bool:
+    if not row.is_deleted:
+        return False
+    row.is_deleted, row.deleted_at, row.deleted_by = False, None, None
+    row.save(update_fields=["is_deleted", "deleted_at", "deleted_by"])
+    return True
+
+
+def _set_flag(row: DebateTopic | DebatePost, flag: str, value: bool) -> bool:
+    if getattr(row, flag) == value:
+        return False
+    setattr(row, flag, value)
+    row.save(update_fields=[flag])
+    return True

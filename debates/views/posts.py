@@ -1,0 +1,165 @@
+"""Posts: permalink, reply, change, remove, vote."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts.decorators import member_required, staff_required
+from core.answers import answer
+from core.paging import place
+from core.ratelimit import limit
+from core.services import Refused
+from debates import services
+from debates.forms import PostForm, PostModerationForm, ReplyForm, VoteForm
+from debates.models import DebatePost
+from debates.querysets import PostQuerySet
+
+from .topics import get_topic
+
+
+@require_safe
+def post_permalink(request: HttpRequest, post_id: int) -> HttpResponse:
+    """Go to the page of the debate on which the post stands. Two queries, three if deep."""
+    post = get_post(request, post_id, in_thread=True)
+    posts = DebatePost.objects.filter(topic=post.topic).in_thread(request.user)
+    query = place(posts, PostQuerySet.THREAD, post, size=settings.POSTS_PER_PAGE)
+    return redirect(f"{post.topic.get_absolute_url()}{query}#post-{post.pk}")
+
+
+def get_post(request: HttpRequest, post_id: int, *, in_thread: bool = False) -> DebatePost:
+    """Return the post with its debate if this viewer may see it; one query, else ``Http404``."""
+    posts = DebatePost.objects.select_related("topic__book", "author")
+    if in_thread:
+        posts = posts.in_thread(request.user)
+        if not request.user.is_staff:
+            posts = posts.filter(topic__is_deleted=False)
+    else:
+        posts = posts.visible_to(request.user)
+    return get_object_or_404(posts, pk=post_id)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@limit("create_post")
+def create_post(request: HttpRequest, slug: str) -> HttpResponse:
+    """Reply to a debate, or to the post named by ``parent``."""
+    topic = get_topic(request, slug)
+    if request.method != "POST":
+        if not request.user.is_authenticated:
+            return member_required(create_post)(request, slug)
+        form = ReplyForm(initial={"parent": request.GET.get("parent")}, topic=topic)
+        return _reply_page(request, topic, form, request.GET.get("parent"))
+    form = ReplyForm(request.POST, topic=topic)
+    if not request.user.is_authenticated:
+        return _reply_page(request, topic, form, request.POST.get("parent"), status=403)
+    if form.is_valid():
+        try:
+            post = services.create_post(topic=topic, author=request.user, **form.cleaned_data)
+        except Refused as refusal:
+            form.add_error(None, refusal.message)
+        else:
+            return redirect(post)
+    return _reply_page(request, topic, form, request.POST.get("parent"), status=422)
+
+
+def _reply_page(request, topic, form, parent_id, status: int = 200) -> HttpResponse:
+    """The form on a page of its own, under the post it answers; for htmx the form alone."""
+    parent = None
+    if parent_id:
+        posts = DebatePost.objects.filter(topic=topic).visible_to(request.user)
+        if not parent_id.isascii() or not parent_id.isdigit():
+            raise Http404
+        parent = get_object_or_404(posts.select_related("author"), pk=int(parent_id[:18]))
+    context = {
+        "topic": topic,
+        "form": form,
+        "parent": parent,
+        "logged_out": not request.user.is_authenticated,
+    }
+    part = request.htmx and status == 200
+    template = "debates/_reply_form.html" if part else "debates/create_post.html"
+    response = render(request, template, context, status=status)
+    response.headers["Vary"] = "HX-Request, Cookie, Accept-Language"
+    return response
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@member_required
+@limit("edit_post")
+def edit_post(request: HttpRequest, post_id: int) -> HttpResponse:
+    """Change one's own words while the debate is open."""
+    post = _own_post(request, post_id)
+    form = PostForm(request.POST or None, instance=post)
+    if request.method == "POST" and form.is_valid():
+        try:
+            post = services.edit_post(post=post, editor=request.user, **form.cleaned_data)
+        except Refused as refusal:
+            form.add_error(None, refusal.message)
+        else:
+            return redirect(post)
+    status = 422 if form.is_bound else 200
+    context = {"form": form, "post": post, "topic": post.topic}
+    return render(request, "debates/edit_post.html", context, status=status)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@member_required
+@limit("edit_post")
+def delete_post(request: HttpRequest, post_id: int) -> HttpResponse:
+    """Ask, then remove one's own reply."""
+    post = _own_post(request, post_id)
+    if request.method == "POST":
+        try:
+            services.delete_post(post=post, actor=request.user)
+        except Refused as refusal:
+            messages.error(request, refusal.message)
+            return redirect(post)
+        messages.success(request, _("Resposta removida."))
+        return redirect(post.topic)
+    return render(request, "debates/delete_post.html", {"post": post, "topic": post.topic})
+
+
+def _own_post(request: HttpRequest, post_id: int) -> DebatePost:
+    post = get_post(request, post_id)
+    if post.author_id != request.user.pk:
+        raise Http404
+    return post
+
+
+@require_POST
+@member_required
+@limit("vote_post")
+def vote_post(request: HttpRequest, post_id: int) -> HttpResponse:
+    """Make the reader's vote on a post be what the form says."""
+    post = get_post(request, post_id)
+    form = VoteForm(request.POST)
+    if not form.is_valid():
+        return HttpResponse(_("Este voto não existe."), status=400, content_type="text/plain")
+    refusal = ""
+    try:
+        post = services.vote_post(post=post, user=request.user, value=form.cleaned_data["value"])
+    except Refused as error:
+        refusal, post.my_vote = error.message, 0
+        if not request.htmx:
+            messages.error(request, refusal)
+    context = {"post": post, "is_open": not refusal, "refusal": refusal}
+    return answer(request, "debates/_vote.html", context, else_to=post)
+
+
+@require_POST
+@member_required
+@staff_required
+@limit("moderate")
+def moderate_post(request: HttpRequest, post_id: int) -> HttpResponse:
+    """Lock, unlock, hide or restore a reply."""
+    post = get_post(request, post_id)
+    form = PostModerationForm(request.POST)
+    if not form.is_valid():
+        return HttpResponse(_("Esta ação não existe."), status=400, content_type="text/plain")
+    services.moderate_post(post=post, actor=request.user, action=form.cleaned_data["action"])
+    messages.success(request, _("Feito."))
+    return redirect(post)

@@ -1,0 +1,183 @@
+"""Debates: the list, one debate, opening, changing and removing one."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts.decorators import member_required, staff_required
+from core.models import Book
+from core.paging import page
+from core.querysets import BookQuerySet
+from core.ratelimit import limit
+from core.services import Refused
+from debates import services, visibility
+from debates.forms import (
+    BookSearchForm,
+    NewTopicForm,
+    ReplyForm,
+    TopicFilterForm,
+    TopicForm,
+    TopicModerationForm,
+)
+from debates.models import DebatePost, DebateTopic
+from debates.querysets import PostQuerySet, TopicQuerySet, attach_votes
+
+BOOK_CHOICES = 12
+
+
+@require_safe
+@limit("debates_list")
+def debates_list(request: HttpRequest) -> HttpResponse:
+    """Debates, pinned first, then latest activity. Queries: debates, and the filter's book."""
+    form = TopicFilterForm(request.GET)
+    if not form.is_valid():
+        raise Http404
+    topics, book = DebateTopic.objects.published().for_list(), form.cleaned_data["livro"]
+    if book:
+        topics = topics.filter(book=book)
+    context = {
+        "book": book,
+        "page": page(
+            topics, TopicQuerySet.ACTIVE_FIRST, request.GET, size=settings.TOPICS_PER_PAGE
+        ),
+    }
+    return render(request, "debates/debates_list.html", context)
+
+
+@require_safe
+def topic_detail(request: HttpRequest, slug: str) -> HttpResponse:
+    """A debate and 20 of its posts. Queries: debate, posts; for a member their votes."""
+    topic = get_topic(request, slug)
+    return topic_page(request, topic, reply_form=ReplyForm(topic=topic))
+
+
+def get_topic(request: HttpRequest, slug: str) -> DebateTopic:
+    """Return the debate if this viewer may see it; raise ``Http404`` otherwise. One query."""
+    topics = DebateTopic.objects.visible_to(request.user).for_page()
+    return get_object_or_404(topics, slug=slug)
+
+
+def topic_page(
+    request: HttpRequest, topic: DebateTopic, *, reply_form: ReplyForm, status: int = 200
+) -> HttpResponse:
+    """Render one page of ``topic``: 20 consecutive posts in thread order. One or two queries."""
+    posts = DebatePost.objects.filter(topic=topic).in_thread(request.user).for_page()
+    posts_page = page(posts, PostQuerySet.THREAD, request.GET, size=settings.POSTS_PER_PAGE)
+    for post in attach_votes(posts_page.rows, request.user):
+        post.topic = topic
+        post.shows_words = visibility.shows_words(post, request.user)
+    context = {
+        "topic": topic,
+        "page": posts_page,
+        "reply_form": reply_form,
+        "is_open": not (topic.is_locked or topic.is_deleted),
+        "excerpt_allowed": visibility.excerpt_allowed(topic),
+    }
+    return render(request, "debates/topic_detail.html", context, status=status)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@limit("create_topic")
+def create_topic(request: HttpRequest) -> HttpResponse:
+    """Open a debate: choose the book first, then write."""
+    if request.method == "POST":
+        return _open_topic(request)
+    if not request.user.is_authenticated:
+        return member_required(create_topic)(request)
+    if "livro" not in request.GET:
+        return choose_book(request)
+    book = get_object_or_404(Book, slug=request.GET["livro"].replace("\x00", ""))
+    form = NewTopicForm(initial={"livro": book.slug})
+    return render(request, "debates/create_topic.html", {"form": form, "book": book})
+
+
+def _open_topic(request: HttpRequest) -> HttpResponse:
+    form = NewTopicForm(request.POST)
+    valid = form.is_valid()
+    book = form.cleaned_data.get("livro")
+    if valid and request.user.is_authenticated:
+        del form.cleaned_data["livro"]
+        topic = services.create_topic(creator=request.user, book=book, **form.cleaned_data)
+        messages.success(request, _("Debate aberto."))
+        return redirect(topic)
+    context = {"form": form, "book": book, "logged_out": not request.user.is_authenticated}
+    status = 422 if request.user.is_authenticated else 403
+    return render(request, "debates/create_topic.html", context, status=status)
+
+
+def choose_book(request: HttpRequest) -> HttpResponse:
+    """The first step of opening a debate: find the book. One query once something is typed."""
+    form = BookSearchForm(request.GET)
+    books: list[Book] = []
+    if form.is_valid() and form.cleaned_data["q"]:
+        found = Book.objects.matching(form.cleaned_data["q"]).for_cards()
+        books = list(found.order_by(*BookQuerySet.POPULAR)[:BOOK_CHOICES])
+    context = {
+        "form": form,
+        "books": books,
+        "query": form.data.get("q", "") if form.is_valid() else "",
+    }
+    part = "debates/_book_choices.html" if request.htmx else "debates/choose_book.html"
+    response = render(request, part, context)
+    response.headers["Vary"] = "HX-Request, Cookie, Accept-Language"
+    return response
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@member_required
+@limit("edit_post")
+def edit_topic(request: HttpRequest, slug: str) -> HttpResponse:
+    """Change the opening words; only the creator, only while it is open."""
+    topic = get_topic(request, slug)
+    if topic.creator_id != request.user.pk:
+        raise Http404
+    form = TopicForm(request.POST or None, instance=topic)
+    if request.method == "POST" and form.is_valid():
+        try:
+            topic = services.edit_topic(topic=topic, editor=request.user, **form.cleaned_data)
+        except Refused as refusal:
+            form.add_error(None, refusal.message)
+        else:
+            return redirect(topic)
+    status = 422 if form.is_bound else 200
+    context = {"form": form, "topic": topic, "book": topic.book}
+    return render(request, "debates/edit_topic.html", context, status=status)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@member_required
+@limit("edit_post")
+def delete_topic(request: HttpRequest, slug: str) -> HttpResponse:
+    """Ask, then remove a debate; only the creator."""
+    topic = get_topic(request, slug)
+    if topic.creator_id != request.user.pk:
+        raise Http404
+    if request.method == "POST":
+        try:
+            services.delete_topic(topic=topic, actor=request.user)
+        except Refused as refusal:
+            messages.error(request, refusal.message)
+            return redirect(topic)
+        messages.success(request, _("Debate removido."))
+        return redirect("debates:debates_list")
+    return render(request, "debates/delete_topic.html", {"topic": topic})
+
+
+@require_POST
+@member_required
+@staff_required
+@limit("moderate")
+def moderate_topic(request: HttpRequest, slug: str) -> HttpResponse:
+    """Pin, unpin, lock, unlock, hide or restore a debate."""
+    topic = get_topic(request, slug)
+    form = TopicModerationForm(request.POST)
+    if not form.is_valid():
+        return HttpResponse(_("Esta ação não existe."), status=400, content_type="text/plain")
+    services.moderate_topic(topic=topic, actor=request.user, action=form.cleaned_data["action"])
+    messages.success(request, _("Feito."))
+    return redirect(topic)
