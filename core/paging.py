@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db.models import F, Model, QuerySet, Value
-from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, TupleLessThan
+from django.db.models import BooleanField, F, Func, Model, QuerySet, Value
 from django.db.models.functions import Cast
 from django.http import Http404, QueryDict
 
@@ -118,11 +117,30 @@ def _number(text: str) -> int:
 
 def _beyond(rows: QuerySet, names: list[str], key: str, *, descending: bool) -> QuerySet:
     """Rows strictly beyond ``key``, nearest first."""
-    compare = TupleLessThan if descending else TupleGreaterThan
     values = _values(rows.model, names, key)
     sign = "-" if descending else ""
-    condition = compare(Tuple(*(F(name) for name in names)), Tuple(*values))
+    condition = _RowCompare([F(name) for name in names], values, "<" if descending else ">")
     return rows.filter(condition).order_by(*(sign + name for name in names))
+
+
+class _RowCompare(Func):
+    """``(a, b) < (x, y)``: the one form of this condition that Postgres turns into an index range.
+
+    Django's own tuple lookups take bare values for the right side and drop their casts.
+    """
+
+    output_field = BooleanField()
+
+    def __init__(self, columns: Sequence[F], values: Sequence[Value | Cast], operator: str):
+        super().__init__(*columns, *values)
+        self.operator = operator
+
+    def as_sql(self, compiler, connection, **extra):
+        parts = [compiler.compile(expression) for expression in self.get_source_expressions()]
+        half = len(parts) // 2
+        left, right = (", ".join(sql for sql, _ in side) for side in (parts[:half], parts[half:]))
+        params = [param for _, params in parts for param in params]
+        return f"({left}) {self.operator} ({right})", params
 
 
 def _key(row: Model, names: list[str]) -> str:

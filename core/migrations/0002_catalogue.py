@@ -8,137 +8,283 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('core', '0001_trigrams'),
+        ("core", "0001_trigrams"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Book',
+            name="Book",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('title', models.CharField(max_length=300, verbose_name='título')),
-                ('slug', models.SlugField(max_length=220, unique=True, verbose_name='endereço')),
-                ('original_title', models.CharField(blank=True, max_length=300, verbose_name='título original')),
-                ('year', models.SmallIntegerField(blank=True, help_text='Da primeira publicação; negativo: antes de Cristo.', null=True, verbose_name='ano')),
-                ('language', models.CharField(blank=True, help_text='ISO 639-1: pt, en, es', max_length=8, verbose_name='língua')),
-                ('pages', models.PositiveIntegerField(blank=True, null=True, verbose_name='páginas')),
-                ('description', models.TextField(blank=True, max_length=5000, verbose_name='descrição')),
-                ('isbn13', models.CharField(blank=True, max_length=13, null=True, unique=True, verbose_name='ISBN-13')),
-                ('source', models.CharField(blank=True, max_length=30, verbose_name='fonte')),
-                ('source_id', models.BigIntegerField(blank=True, null=True, verbose_name='id na fonte')),
-                ('work_id', models.BigIntegerField(blank=True, null=True, verbose_name='id da obra na fonte')),
-                ('average_rating', models.DecimalField(blank=True, decimal_places=2, max_digits=3, null=True, verbose_name='média na fonte')),
-                ('ratings_count', models.PositiveIntegerField(default=0, verbose_name='avaliações na fonte')),
-                ('byline', models.CharField(blank=True, editable=False, max_length=500, verbose_name='autoria')),
-                ('folded_title', models.CharField(editable=False, max_length=300)),
-                ('search_text', models.TextField(blank=True, editable=False)),
-                ('reviews_count', models.PositiveIntegerField(default=0, editable=False, verbose_name='resenhas')),
-                ('rating_histogram', django.contrib.postgres.fields.ArrayField(base_field=models.PositiveIntegerField(), default=core.models.empty_histogram, editable=False, size=10)),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='no acervo desde')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("title", models.CharField(max_length=300, verbose_name="título")),
+                ("slug", models.SlugField(max_length=220, unique=True, verbose_name="endereço")),
+                (
+                    "original_title",
+                    models.CharField(blank=True, max_length=300, verbose_name="título original"),
+                ),
+                (
+                    "year",
+                    models.SmallIntegerField(
+                        blank=True,
+                        help_text="Da primeira publicação; negativo: antes de Cristo.",
+                        null=True,
+                        verbose_name="ano",
+                    ),
+                ),
+                (
+                    "language",
+                    models.CharField(
+                        blank=True,
+                        help_text="ISO 639-1: pt, en, es",
+                        max_length=8,
+                        verbose_name="língua",
+                    ),
+                ),
+                (
+                    "pages",
+                    models.PositiveIntegerField(blank=True, null=True, verbose_name="páginas"),
+                ),
+                (
+                    "description",
+                    models.TextField(blank=True, max_length=5000, verbose_name="descrição"),
+                ),
+                (
+                    "isbn13",
+                    models.CharField(
+                        blank=True, max_length=13, null=True, unique=True, verbose_name="ISBN-13"
+                    ),
+                ),
+                ("source", models.CharField(blank=True, max_length=30, verbose_name="fonte")),
+                (
+                    "source_id",
+                    models.BigIntegerField(blank=True, null=True, verbose_name="id na fonte"),
+                ),
+                (
+                    "work_id",
+                    models.BigIntegerField(
+                        blank=True, null=True, verbose_name="id da obra na fonte"
+                    ),
+                ),
+                (
+                    "average_rating",
+                    models.DecimalField(
+                        blank=True,
+                        decimal_places=2,
+                        max_digits=3,
+                        null=True,
+                        verbose_name="média na fonte",
+                    ),
+                ),
+                (
+                    "ratings_count",
+                    models.PositiveIntegerField(default=0, verbose_name="avaliações na fonte"),
+                ),
+                (
+                    "byline",
+                    models.CharField(
+                        blank=True, editable=False, max_length=500, verbose_name="autoria"
+                    ),
+                ),
+                ("folded_title", models.CharField(editable=False, max_length=300)),
+                ("search_text", models.TextField(blank=True, editable=False)),
+                (
+                    "reviews_count",
+                    models.PositiveIntegerField(default=0, editable=False, verbose_name="resenhas"),
+                ),
+                (
+                    "rating_histogram",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.PositiveIntegerField(),
+                        default=core.models.empty_histogram,
+                        editable=False,
+                        size=10,
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(auto_now_add=True, verbose_name="no acervo desde"),
+                ),
             ],
             options={
-                'verbose_name': 'livro',
-                'verbose_name_plural': 'livros',
+                "verbose_name": "livro",
+                "verbose_name_plural": "livros",
             },
         ),
         migrations.CreateModel(
-            name='Category',
+            name="Category",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=80, unique=True, verbose_name='nome')),
-                ('slug', models.SlugField(max_length=100, unique=True, verbose_name='endereço')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=80, unique=True, verbose_name="nome")),
+                ("slug", models.SlugField(max_length=100, unique=True, verbose_name="endereço")),
             ],
             options={
-                'verbose_name': 'categoria',
-                'verbose_name_plural': 'categorias',
-                'ordering': ['name'],
+                "verbose_name": "categoria",
+                "verbose_name_plural": "categorias",
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='Author',
+            name="Author",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=200, verbose_name='nome')),
-                ('slug', models.SlugField(max_length=220, unique=True, verbose_name='endereço')),
-                ('folded_name', models.CharField(editable=False, max_length=200)),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='criado em')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=200, verbose_name="nome")),
+                ("slug", models.SlugField(max_length=220, unique=True, verbose_name="endereço")),
+                ("folded_name", models.CharField(editable=False, max_length=200)),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="criado em")),
             ],
             options={
-                'verbose_name': 'autor',
-                'verbose_name_plural': 'autores',
-                'indexes': [models.Index(fields=['folded_name', 'id'], name='author_by_name'), django.contrib.postgres.indexes.GinIndex(fields=['folded_name'], name='author_search', opclasses=['gin_trgm_ops'])],
+                "verbose_name": "autor",
+                "verbose_name_plural": "autores",
+                "indexes": [
+                    models.Index(fields=["folded_name", "id"], name="author_by_name"),
+                    django.contrib.postgres.indexes.GinIndex(
+                        fields=["folded_name"], name="author_search", opclasses=["gin_trgm_ops"]
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='BookAuthor',
+            name="BookAuthor",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('position', models.PositiveSmallIntegerField(default=0, verbose_name='ordem')),
-                ('author', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='credits', to='core.author', verbose_name='autor')),
-                ('book', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='credits', to='core.book')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("position", models.PositiveSmallIntegerField(default=0, verbose_name="ordem")),
+                (
+                    "author",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="credits",
+                        to="core.author",
+                        verbose_name="autor",
+                    ),
+                ),
+                (
+                    "book",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="credits",
+                        to="core.book",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'autoria',
-                'verbose_name_plural': 'autorias',
-                'ordering': ['position', 'pk'],
+                "verbose_name": "autoria",
+                "verbose_name_plural": "autorias",
+                "ordering": ["position", "pk"],
             },
         ),
         migrations.AddField(
-            model_name='book',
-            name='authors',
-            field=models.ManyToManyField(related_name='books', through='core.BookAuthor', to='core.author', verbose_name='autores'),
+            model_name="book",
+            name="authors",
+            field=models.ManyToManyField(
+                related_name="books",
+                through="core.BookAuthor",
+                to="core.author",
+                verbose_name="autores",
+            ),
         ),
         migrations.AddField(
-            model_name='book',
-            name='categories',
-            field=models.ManyToManyField(blank=True, related_name='books', to='core.category', verbose_name='categorias'),
+            model_name="book",
+            name="categories",
+            field=models.ManyToManyField(
+                blank=True, related_name="books", to="core.category", verbose_name="categorias"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='bookauthor',
-            constraint=models.UniqueConstraint(fields=('book', 'author'), name='book_author_once'),
+            model_name="bookauthor",
+            constraint=models.UniqueConstraint(fields=("book", "author"), name="book_author_once"),
         ),
         migrations.AddIndex(
-            model_name='book',
-            index=models.Index(models.OrderBy(models.F('ratings_count'), descending=True), models.OrderBy(models.F('id'), descending=True), name='book_popular'),
+            model_name="book",
+            index=models.Index(
+                models.OrderBy(models.F("ratings_count"), descending=True),
+                models.OrderBy(models.F("id"), descending=True),
+                name="book_popular",
+            ),
         ),
         migrations.AddIndex(
-            model_name='book',
-            index=models.Index(fields=['folded_title', 'id'], name='book_by_title'),
+            model_name="book",
+            index=models.Index(fields=["folded_title", "id"], name="book_by_title"),
         ),
         migrations.AddIndex(
-            model_name='book',
-            index=models.Index(fields=['-created_at', '-id'], name='book_newest'),
+            model_name="book",
+            index=models.Index(fields=["-created_at", "-id"], name="book_newest"),
         ),
         migrations.AddIndex(
-            model_name='book',
-            index=models.Index(fields=['language', '-ratings_count', '-id'], name='book_language_popular'),
+            model_name="book",
+            index=models.Index(
+                fields=["language", "-ratings_count", "-id"], name="book_language_popular"
+            ),
         ),
         migrations.AddIndex(
-            model_name='book',
-            index=models.Index(condition=models.Q(('work_id__isnull', False)), fields=['work_id'], name='book_work'),
+            model_name="book",
+            index=models.Index(
+                condition=models.Q(("work_id__isnull", False)), fields=["work_id"], name="book_work"
+            ),
         ),
         migrations.AddIndex(
-            model_name='book',
-            index=django.contrib.postgres.indexes.GinIndex(fields=['search_text'], name='book_search', opclasses=['gin_trgm_ops']),
+            model_name="book",
+            index=django.contrib.postgres.indexes.GinIndex(
+                fields=["search_text"], name="book_search", opclasses=["gin_trgm_ops"]
+            ),
         ),
         migrations.AddConstraint(
-            model_name='book',
-            constraint=models.UniqueConstraint(condition=models.Q(('source_id__isnull', False)), fields=('source', 'source_id'), name='book_once_per_source'),
+            model_name="book",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("source_id__isnull", False)),
+                fields=("source", "source_id"),
+                name="book_once_per_source",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='book',
-            constraint=models.CheckConstraint(condition=models.Q(('title', ''), _negated=True), name='book_has_title'),
+            model_name="book",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("title", ""), _negated=True), name="book_has_title"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='book',
-            constraint=models.CheckConstraint(condition=models.Q(('isbn13__isnull', True), ('isbn13__regex', '^97[89][0-9]{10}$'), _connector='OR'), name='book_isbn13_is_one'),
+            model_name="book",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("isbn13__isnull", True),
+                    ("isbn13__regex", "^97[89][0-9]{10}$"),
+                    _connector="OR",
+                ),
+                name="book_isbn13_is_one",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='book',
-            constraint=models.CheckConstraint(condition=models.Q(('average_rating__isnull', True), ('average_rating__range', (0, 5)), _connector='OR'), name='book_average_in_range'),
+            model_name="book",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("average_rating__isnull", True),
+                    ("average_rating__range", (0, 5)),
+                    _connector="OR",
+                ),
+                name="book_average_in_range",
+            ),
         ),
     ]

@@ -1,0 +1,43 @@
+"""What every test stands on: real Postgres and Redis, strict templates, clean counters."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from django.conf import settings
+from django.core.cache import caches
+from django.template import engines
+
+
+class Missing(str):
+    """A ``string_if_invalid`` that fails the test instead of printing nothing."""
+
+    def __contains__(self, item):
+        return item == "%s"
+
+    def __mod__(self, name):
+        raise LookupError(f"template variable not found: {name}")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "lenient_templates: Django's own templates lean on missing variables")
+    # A prefix of this run's own: two runs may share one Redis.
+    for cache in settings.CACHES.values():
+        cache["KEY_PREFIX"] = f"test-{os.getpid()}"
+
+
+@pytest.fixture(autouse=True)
+def strict_templates(request):
+    engine = engines["django"].engine
+    lenient = request.node.get_closest_marker("lenient_templates")
+    engine.string_if_invalid = "" if lenient else Missing("%s")
+    yield
+    engine.string_if_invalid = ""
+
+
+@pytest.fixture(autouse=True)
+def clean_caches():
+    """No counter, session or entry of the test before."""
+    for alias in settings.CACHES:
+        caches[alias].clear()

@@ -1,0 +1,451 @@
+#!/usr/bin/env python3
+"""The project's door: ``python3 dev.py setup | up [--port N] | test [pytest arguments]``.
+
+Standard library only, Python 3.11 or later. ``setup`` makes ``.venv`` and ``.env``; ``up`` also
+starts the services, fills the database and runs the site until Ctrl-C; ``test`` runs the linters
+and the suite on a Postgres and a Redis of its own. What they leave behind: ``.venv``, ``.env``,
+``.local`` and ``staticfiles``, all ignored by git.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import http.client
+import importlib.util
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import defaultdict, deque
+from pathlib import Path
+
+if sys.version_info < (3, 11):  # noqa: UP036  this check is for the others
+    sys.exit(f"CGBookStore needs Python 3.11 or later; this is {sys.version.split()[0]}.")
+
+from core import embedded
+from core.embedded.processes import identity, is_free
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
+LOCAL = ROOT / ".local"
+INSTALLED = VENV / "installed.json"  # requirement file -> hash of it and all it includes
+TEST_PREFIX = "cgbookstore-test-"
+OUTPUT = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
+SIGNALS = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
+READY_SECONDS = 60
+STOP_SECONDS = 15  # honcho itself kills what ignores it after 5
+BEGAN = "CGB_DEV_BEGAN"  # carries the clock over the change to the .venv's Python
+
+
+class Failure(Exception):
+    """Something a person has to know or do; ends the run with the message and exit code 1."""
+
+
+class Stopped(BaseException):
+    """Ctrl-C, SIGTERM or a closed terminal."""
+
+
+def say(text: str, end: str = "\n") -> None:
+    """Print, even when the terminal has gone: stopping must not fail for want of a reader."""
+    try:
+        print(text, end=end, flush=True)
+    except OSError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  for the rest of the process
+
+
+@contextlib.contextmanager
+def step(what: str):
+    """Show what is being done and how many seconds it took."""
+    began = time.monotonic()
+    say(f"· {what} … ", end="")
+    try:
+        yield
+    finally:
+        say(f"{time.monotonic() - began:.1f} s")
+
+
+def run(what: str, words: list, env: dict[str, str]) -> str:
+    """Run a command as one step and return its output; shows it only when the command fails."""
+    with step(what):
+        done = subprocess.run(words, cwd=ROOT, env=env, check=False, **OUTPUT)
+        if done.returncode:
+            last = "\n".join(done.stdout.strip().split("\n")[-15:])
+            raise Failure(f"{what}: failed with code {done.returncode}. It said:\n{last}")
+    return done.stdout.strip()
+
+
+def on_signals(answer) -> None:
+    """Set what Ctrl-C, SIGTERM and a closed terminal do."""
+    for number in SIGNALS:
+        signal.signal(number, answer)
+
+
+def stop_once(number, frame):
+    """End the run; a second signal does not disturb the end."""
+    on_signals(lambda *_: None)
+    raise Stopped(number)
+
+
+def chain(name: str) -> list[str]:
+    """A requirement file and all that it includes."""
+    others = re.findall(r"^-r\s+(\S+)", (ROOT / name).read_text(), re.MULTILINE)
+    return [name] + [each for other in others for each in chain(other)]
+
+
+def requirement_hash(name: str) -> str:
+    """Changes with a requirement file and with those that it includes."""
+    return hashlib.sha256(b"".join((ROOT / each).read_bytes() for each in chain(name))).hexdigest()
+
+
+def make_venv() -> None:
+    """Make ``.venv``; again when its Python is gone, has no pip or is another environment's."""
+    if PYTHON.exists():
+        words = [PYTHON, "-c", "import pip, sys; print(sys.prefix)"]
+        said = subprocess.run(words, check=False, **OUTPUT).stdout.strip()
+        if Path(said).resolve() == VENV.resolve():
+            return
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    if importlib.util.find_spec("ensurepip") is None:
+        raise Failure(
+            "This Python cannot make a virtual environment, because its module ensurepip is missing. "
+            f"On Debian and Ubuntu: apt install python{version}-venv, then run this again."
+        )
+    words = [sys.executable, "-m", "venv", "--clear", str(VENV)]
+    run(f"Making .venv with Python {version}", words, dict(os.environ))
+
+
+def install(name: str) -> None:
+    """Bring ``.venv`` to what a requirement file pins; instant when it is there already."""
+    try:
+        stamps = json.loads(INSTALLED.read_text())
+    except (OSError, ValueError):
+        stamps = {}
+    if stamps.get(name) == requirement_hash(name):
+        return
+    words = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "-r"]
+    lines: list[str] = []
+    with step(f"Installing {name}"):
+        pip = subprocess.Popen([*words, name], cwd=ROOT, **OUTPUT)
+        shown = time.monotonic()
+        for line in pip.stdout:
+            lines.append(line.strip())
+            if time.monotonic() - shown > 3:
+                shown = time.monotonic()
+                say(f"{sum(each.startswith('Collecting ') for each in lines)} packages … ", end="")
+        if pip.wait():
+            raise Failure(why_pip_failed(name, lines))
+    stamps.update({each: requirement_hash(each) for each in chain(name)})
+    INSTALLED.write_text(json.dumps(stamps))
+
+
+def why_pip_failed(name: str, lines: list[str]) -> str:
+    """What to do, and pip's own last words."""
+    said = "\n".join(lines[-12:])
+    offline = re.search("NewConnectionError|NameResolutionError|Max retries|timed out", said)
+    cause = "pip could not reach the package index" if offline else "see what pip says below"
+    return (
+        f"The packages of {name} could not be installed ({cause}). Put that right and run this "
+        f"again; the pins are made for Python 3.11 to 3.13. pip said:\n{said}"
+    )
+
+
+def write_env() -> None:
+    """Write ``.env`` from ``.env.example`` with a secret key of its own, unless there is one."""
+    path = ROOT / ".env"
+    if path.exists():
+        return
+    example = (ROOT / ".env.example").read_text()
+    line = f"SECRET_KEY={secrets.token_urlsafe(50)}"
+    text, found = re.subn(r"^#?\s*SECRET_KEY=.*$", line, example, count=1, flags=re.MULTILINE)
+    with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "w") as file:
+        file.write(text if found else f"{line}\n{text}")
+    say("· Wrote .env with a fresh SECRET_KEY")
+
+
+def env_names() -> list[str]:
+    """Every variable that ``.env.example`` names, commented out or not."""
+    line = r"^(?:#\s*)?([A-Z][A-Z0-9_]*)="
+    return re.findall(line, (ROOT / ".env.example").read_text(), re.MULTILINE)
+
+
+def env_file() -> dict[str, str]:
+    """The variables of ``.env``, read as the settings read it."""
+    path = Path(os.environ.get("CGB_ENV_FILE", ROOT / ".env"))
+    found = {}
+    for line in path.read_text().splitlines() if path.is_file() else ():
+        name, equals, value = line.strip().partition("=")
+        if equals and not name.startswith("#"):
+            value = value.strip()
+            quoted = re.fullmatch(r"'.*'|\".*\"", value)
+            found[name.strip()] = value[1:-1] if quoted else value
+    return found
+
+
+def child_env() -> dict[str, str]:
+    """The environment for our commands: this one, inside ``.venv``."""
+    env = dict(os.environ, VIRTUAL_ENV=str(VENV), PYTHONUNBUFFERED="1")
+    env["PATH"] = f"{BIN}{os.pathsep}{env.get('PATH', os.defpath)}"
+    for name in ("PYTHONHOME", "DJANGO_SETTINGS_MODULE", BEGAN):
+        env.pop(name, None)
+    return env
+
+
+def clean_env(folder: Path) -> dict[str, str]:
+    """The environment for tests: nothing of this machine's site, whatever it names."""
+    env = child_env()
+    for name in env_names():
+        env.pop(name, None)
+    (folder / "empty.env").touch()
+    env["CGB_ENV_FILE"] = str(folder / "empty.env")
+    env["SECRET_KEY"] = secrets.token_urlsafe(50)
+    env["STATIC_ROOT"] = str(folder / "static")  # never what `up` collected
+    return env
+
+
+def set_up(requirements: str) -> None:
+    """Make ``.venv``, go on as its Python (only there the wheels are found) and install."""
+    if Path(sys.prefix).resolve() != VENV.resolve():
+        make_venv()
+        os.execv(PYTHON, [str(PYTHON), str(ROOT / "dev.py"), *sys.argv[1:]])  # noqa: S606  no shell
+    install(requirements)
+
+
+def up(port: int) -> int:
+    """Run the site until Ctrl-C. The pair is stopped at the end if this call started it."""
+    if not is_free(port):
+        raise Failure(
+            f"Port {port} is taken by another program: stop it, or choose a port, for example "
+            f"`python3 dev.py up --port {port + 1}`."
+        )
+    set_up("requirements-local.txt")
+    write_env()
+    given = env_file() | os.environ
+    wanted = {"postgres": "DATABASE_URL", "redis": "REDIS_URL"}
+    services = [name for name, variable in wanted.items() if not given.get(variable)]
+    tunable = re.findall(r"\$\{(\w+):-", (ROOT / "Procfile").read_text())
+    env = child_env() | {name: given[name] for name in tunable if name in given}
+    with only_one():
+        idle = [name for name in services if embedded.status(LOCAL)[name] == "stopped"]
+        try:
+            if idle:
+                with step("Starting " + " and ".join(map(str.capitalize, idle))):
+                    embedded.start(LOCAL, services=idle)
+            prepare(env)
+            return serve(port, env)
+        finally:
+            embedded.stop(LOCAL, idle)
+
+
+@contextlib.contextmanager
+def only_one():
+    """Refuse a second ``up`` of this folder: two Beats would send every job twice."""
+    import fcntl
+
+    LOCAL.mkdir(exist_ok=True)
+    with open(LOCAL / "up.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Failure("Another `dev.py up` of this folder is running: stop it first.") from None
+        yield
+
+
+def prepare(env: dict[str, str]) -> None:
+    """Bring database and static files to what the code wants."""
+    manage = [PYTHON, "manage.py"]
+    run("Migrating the database", [*manage, "migrate", "--noinput"], env)
+    root = Path((env_file() | os.environ).get("STATIC_ROOT") or ROOT / "staticfiles")
+    stamp, digest = LOCAL / "static.sha256", static_digest(root)
+    collected = (root / "staticfiles.json").exists() and stamp.exists()
+    if not collected or stamp.read_text() != digest:
+        run("Collecting static files", [*manage, "collectstatic", "--noinput"], env)
+        stamp.write_text(digest)
+    said = run("Loading the demo content", [*manage, "load_demo"], env)
+    say("  " + said.replace("\n", "\n  "), end="\n" if said else "")
+
+
+def static_digest(root: Path) -> str:
+    """Changes when a static file of ours or of a package may have changed."""
+    paths = [*(ROOT / "static").rglob("*"), *ROOT.glob("*/static/**/*")]
+    parts = [str(root), INSTALLED.read_text()]
+    parts += [f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in sorted(paths)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+class Processes:
+    """The Procfile's processes under honcho: their output, and the certainty that they end."""
+
+    def __init__(self, port: int, env: dict[str, str]):
+        self.last = defaultdict(lambda: deque(maxlen=20))  # name -> its last lines
+        self.groups: dict[str, int] = {}  # name -> process group
+        self.died = ""
+        words = [PYTHON, "-m", "honcho", "-e", os.devnull, "start", "-p", str(port)]
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # no honcho without a name for it
+        self.honcho = subprocess.Popen(
+            words,
+            cwd=ROOT,
+            env=env,
+            start_new_session=True,  # Ctrl-C reaches it through us, once
+            preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS),
+            **OUTPUT,
+        )
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+
+    def read(self) -> None:
+        """Copy honcho's lines to the screen, and learn from them who started and who ended."""
+        for line in self.honcho.stdout:
+            line = line.rstrip("\n")
+            head, bar, text = line.partition("| ")
+            name = (head.split() or [""])[-1]
+            self.last[name].append(text if bar else line)
+            if name == "system":
+                if began := re.match(r"(\S+) started \(pid=(\d+)\)", text):
+                    self.groups[began[1]] = int(began[2])
+                if ended := re.match(r"(\S+) stopped \(rc=(-?\d+)\)", text):
+                    self.died = self.died or f"{ended[1]} ended with code {ended[2]}"
+            say(line)
+
+    def stop(self) -> None:
+        """End honcho and every process of every group it started; at most ``STOP_SECONDS`` + 5."""
+        with contextlib.suppress(ProcessLookupError):
+            self.honcho.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.honcho.wait(STOP_SECONDS)
+        for group in list(self.groups.values()):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, signal.SIGKILL)
+        self.honcho.kill()
+        self.honcho.wait()
+        self.reader.join(5)
+
+    def why(self) -> str:
+        """Who died, and what it said last."""
+        name = self.died.split(" ")[0] or "system"
+        said = "\n".join(f"  {line}" for line in self.last[name])
+        return f"{self.died or 'honcho ended'}, so everything was stopped. Its last lines:\n{said}"
+
+
+def serve(port: int, env: dict[str, str]) -> int:
+    """Run web, worker and beat; say so once the site answers."""
+    logins = run("Looking up the demo logins", [PYTHON, "manage.py", "load_demo", "--logins"], env)
+    processes = Processes(port, env)
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        began = time.monotonic()
+        while processes.honcho.poll() is None and not answers(port):
+            if time.monotonic() - began > READY_SECONDS:
+                raise Failure(f"The site did not answer /healthz within {READY_SECONDS} seconds.")
+            time.sleep(0.1)
+        if processes.honcho.poll() is None:
+            say(banner(port, logins))
+        processes.honcho.wait()
+    finally:
+        processes.stop()
+    raise Failure(processes.why())
+
+
+def answers(port: int) -> bool:
+    """Whether the site is there and well."""
+    line = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(line):
+        line.request("GET", "/healthz")
+        return line.getresponse().status == 200
+    return False
+
+
+def banner(port: int, logins: str) -> str:
+    """The address and who may log in."""
+    seconds = time.time() - float(os.environ[BEGAN])
+    rows = [login.split() for login in logins.splitlines()]
+    who = "".join(f"\n      {name} / {password}   ({role})" for role, name, password in rows)
+    return (
+        f"\n    CGBookStore is at http://localhost:{port}/   (ready in {seconds:.0f} s)\n"
+        f"\n    Log in as{who}\n\n    Ctrl-C stops everything.\n"
+    )
+
+
+def test(arguments: list[str]) -> int:
+    """Lint, then run the suite on a pair of its own; the exit code of the first that failed."""
+    set_up("requirements-dev.txt")
+    sweep()
+    folder = Path(tempfile.mkdtemp(prefix=TEST_PREFIX))
+    try:
+        folder.chmod(0o755)  # for the account that Postgres runs as under root
+        (folder / "owner").write_text(f"{os.getpid()} {identity(os.getpid())}")
+        env = clean_env(folder)
+        with step("Starting Postgres and Redis for the tests"):
+            found = embedded.start(folder, durable=False)
+        env |= {"DATABASE_URL": found.database_url, "REDIS_URL": found.redis_url}
+        commands = [["ruff", "check"], ["ruff", "format", "--check"], ["pytest", *arguments]]
+        codes = [finish([PYTHON, "-m", *words], env) for words in commands]
+        return next((code for code in codes if code), 0)
+    finally:
+        embedded.remove(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def finish(words: list, env: dict[str, str]) -> int:
+    """Run a command on this terminal to its end; on ``Stopped`` it gets time to clean up."""
+    say(f"· {' '.join(map(str, words[2:]))}")
+    child = subprocess.Popen(words, cwd=ROOT, env=env)
+    try:
+        return child.wait()
+    except Stopped:
+        for number in (0, signal.SIGINT, signal.SIGKILL):  # the terminal may have told it already
+            child.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(10 if number else 2)
+        raise
+
+
+def sweep() -> None:
+    """Remove what a killed test run left: its pair runs on, but nobody owns it any more."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{TEST_PREFIX}*"):
+        with contextlib.suppress(OSError, ValueError):
+            pid, start = (folder / "owner").read_text().split(maxsplit=1)
+            if folder.stat().st_uid == os.getuid() and identity(int(pid)) != start:
+                embedded.remove(folder)
+                shutil.rmtree(folder)
+
+
+def main(argv: list[str]) -> int:
+    """Answer one command line."""
+    os.environ.setdefault(BEGAN, str(time.time()))
+    parser = argparse.ArgumentParser(prog="dev.py", description=__doc__.split("\n\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("setup", help="make .venv and .env")
+    runs = commands.add_parser("up", help="run the site, with all it needs, until Ctrl-C")
+    runs.add_argument("--port", type=int, default=int(os.environ.get("PORT", 8000)))
+    commands.add_parser("test", help="lint, then run the suite; takes pytest's arguments")
+    asked, rest = parser.parse_known_args(argv)
+    if rest and asked.command != "test":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    try:
+        if asked.command == "setup":
+            set_up("requirements-local.txt")
+            write_env()
+            return 0
+        if os.name != "posix":
+            raise Failure("On Windows work under WSL2, or with the five lines of docs/running.md.")
+        on_signals(stop_once)
+        return up(asked.port) if asked.command == "up" else test(rest)
+    except Stopped as stopped:
+        say("\nStopped.")
+        return 128 + stopped.args[0]
+    except (Failure, embedded.EmbeddedError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
