@@ -30,6 +30,14 @@ class LoginForm(auth_forms.AuthenticationForm):
         self.fields["password"].max_length = 128
 
 
+class PasswordResetForm(auth_forms.PasswordResetForm):
+    """Django's own, finding the account through the index on ``LOWER(email)``."""
+
+    def get_users(self, email):
+        users = User.objects.with_login(email).filter(is_active=True)
+        return (user for user in users if user.has_usable_password())
+
+
 class SignUpForm(forms.ModelForm):
     """A new reader; one password field, because a browser can show what was typed."""
 

@@ -37,7 +37,10 @@ class TopicQuerySet(models.QuerySet):
         )  # fmt: skip
 
     def for_page(self):
-        return self.select_related("book", "creator")
+        """The debate's own page. No columns of others that it does not show."""
+        return self.select_related("book", "creator").defer(
+            "book__description", "book__search_text", "creator__password", "creator__bio"
+        )
 
 
 class PostQuerySet(models.QuerySet):
@@ -53,7 +56,13 @@ class PostQuerySet(models.QuerySet):
         return self.filter(visibility.thread(user))
 
     def for_page(self):
-        return self.select_related("author", "parent__author")
+        """Posts as a page shows them, with whom they answer; no Markdown source."""
+        return self.select_related("author", "parent__author").only(
+            "topic_id", "path", "depth", "content_html", "spoiler_percent", "is_locked", "is_deleted",
+            "created_at", "edited_at", "score", "author_id", "parent_id", "deleted_by_id",
+            "author__username", "author__display_name", "author__is_staff",
+            "parent__author_id", "parent__author__username", "parent__author__display_name",
+        )  # fmt: skip
 
 
 def attach_votes(posts: Iterable, user) -> list:

@@ -19,7 +19,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from accounts.decorators import member_required
-from accounts.forms import LoginForm, ProfileForm, SignUpForm
+from accounts.forms import LoginForm, PasswordResetForm, ProfileForm, SignUpForm
 from core.ratelimit import limit
 
 
@@ -113,6 +113,7 @@ class PasswordChangeView(auth_views.PasswordChangeView):
 @method_decorator(limit("password_reset"), name="dispatch")
 class PasswordResetView(auth_views.PasswordResetView):
     template_name = "accounts/password_reset.html"
+    form_class = PasswordResetForm
     email_template_name = "emails/password_reset.txt"
     subject_template_name = "emails/password_reset_subject.txt"
     success_url = reverse_lazy("accounts:password_reset_done")

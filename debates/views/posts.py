@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -50,7 +51,7 @@ def create_post(request: HttpRequest, slug: str) -> HttpResponse:
     topic = get_topic(request, slug)
     if request.method != "POST":
         if not request.user.is_authenticated:
-            return member_required(create_post)(request, slug)
+            return redirect_to_login(request.get_full_path())
         form = ReplyForm(initial={"parent": request.GET.get("parent")}, topic=topic)
         return _reply_page(request, topic, form, request.GET.get("parent"))
     form = ReplyForm(request.POST, topic=topic)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -88,7 +89,7 @@ def create_topic(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         return _open_topic(request)
     if not request.user.is_authenticated:
-        return member_required(create_topic)(request)
+        return redirect_to_login(request.get_full_path())
     if "livro" not in request.GET:
         return choose_book(request)
     book = get_object_or_404(Book, slug=request.GET["livro"].replace("\x00", ""))
