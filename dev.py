@@ -136,12 +136,17 @@ def install(name: str) -> None:
     with step(f"Installing {name}"):
         pip = subprocess.Popen([*words, name], cwd=ROOT, **OUTPUT)
         shown = time.monotonic()
-        for line in pip.stdout:
-            lines.append(line.strip())
-            if time.monotonic() - shown > 3:
-                shown = time.monotonic()
-                say(f"{sum(each.startswith('Collecting ') for each in lines)} packages … ", end="")
-        if pip.wait():
+        try:
+            for line in pip.stdout:
+                lines.append(line.strip())
+                if time.monotonic() - shown > 3:
+                    shown = time.monotonic()
+                    found = sum(each.startswith("Collecting ") for each in lines)
+                    say(f"{found} packages … ", end="")
+        finally:
+            pip.stdout.close()  # a pip that was not read to its end stops here
+            failed = pip.wait()
+        if failed:
             raise Failure(why_pip_failed(name, lines))
     stamps.update({each: requirement_hash(each) for each in chain(name)})
     INSTALLED.write_text(json.dumps(stamps))
@@ -328,6 +333,15 @@ class Processes:
         self.honcho.wait()
         self.reader.join(5)
 
+    def run(self) -> bool:
+        """Whether all still run. Honcho misses a killed process whose children hold its output."""
+        dead = [name for name, pid in list(self.groups.items()) if not identity(pid)]
+        if dead:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.honcho.wait(1)
+            self.died = self.died or f"{dead[0]} was killed"
+        return not dead and self.honcho.poll() is None
+
     def why(self) -> str:
         """Who died, and what it said last."""
         name = self.died.split(" ")[0] or "system"
@@ -342,13 +356,14 @@ def serve(port: int, env: dict[str, str]) -> int:
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         began = time.monotonic()
-        while processes.honcho.poll() is None and not answers(port):
+        while processes.run() and not answers(port):
             if time.monotonic() - began > READY_SECONDS:
                 raise Failure(f"The site did not answer /healthz within {READY_SECONDS} seconds.")
             time.sleep(0.1)
-        if processes.honcho.poll() is None:
+        if processes.run():
             say(banner(port, logins))
-        processes.honcho.wait()
+        while processes.run():
+            time.sleep(0.5)
     finally:
         processes.stop()
     raise Failure(processes.why())
@@ -430,6 +445,7 @@ def main(argv: list[str]) -> int:
     asked, rest = parser.parse_known_args(argv)
     if rest and asked.command != "test":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    on_signals(stop_once)
     try:
         if asked.command == "setup":
             set_up("requirements-local.txt")
@@ -437,7 +453,6 @@ def main(argv: list[str]) -> int:
             return 0
         if os.name != "posix":
             raise Failure("On Windows work under WSL2, or with the five lines of docs/running.md.")
-        on_signals(stop_once)
         return up(asked.port) if asked.command == "up" else test(rest)
     except Stopped as stopped:
         say("\nStopped.")

@@ -257,12 +257,13 @@ USE_TZ = True
 # --- static & media ----------------------------------------------------------------
 
 STATIC_URL = "/static/"
-STATIC_ROOT = Path(config("STATIC_ROOT", default="") or BASE_DIR / "staticfiles")
+_static_root = Path(config("STATIC_ROOT", default="") or BASE_DIR / "staticfiles")
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # Hashed and compressed once collected; a fresh checkout without that step still has a
 # stylesheet, and `check --deploy` says what is missing (core.W001).
-STATIC_COLLECTED = (STATIC_ROOT / "staticfiles.json").is_file()
+STATIC_COLLECTED = (_static_root / "staticfiles.json").is_file()
 _manifest = STATIC_COLLECTED or "collectstatic" in sys.argv
+STATIC_ROOT = _static_root if _manifest else None
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {

@@ -1,10 +1,10 @@
-"""One answer for both kinds of browser."""
+"""What a request brought, and one answer for both kinds of browser."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.utils.cache import patch_vary_headers
 
@@ -16,3 +16,11 @@ def answer(
     response = render(request, part, context) if request.htmx else redirect(else_to)
     patch_vary_headers(response, ["HX-Request"])
     return response
+
+
+def posted(request: HttpRequest) -> QueryDict | None:
+    """What a form is bound to: the POST, empty or not, or ``None`` on a GET.
+
+    ``request.POST or None`` would take an empty POST for a first visit.
+    """
+    return request.POST if request.method == "POST" else None

@@ -13,7 +13,7 @@ def static_files_are_collected(app_configs, **kwargs):
         return []
     return [
         Warning(
-            f"No static files are collected in {settings.STATIC_ROOT}.",
+            "No static files are collected in STATIC_ROOT.",
             hint="Run `python manage.py collectstatic` before the web process starts.",
             id="core.W001",
         )

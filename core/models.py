@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
@@ -40,11 +42,15 @@ class Author(models.Model):
         return self.name
 
     def save(self, **kwargs) -> None:
-        self.folded_name = fold(self.name)[:200]
+        self.derive()
         super().save(**_with(kwargs, "name", "folded_name"))
 
     def get_absolute_url(self) -> str:
         return reverse("core:author_detail", args=[self.slug])
+
+    def derive(self) -> None:
+        """Set what follows from the name; for ``bulk_create``, which skips ``save``."""
+        self.folded_name = fold(self.name)[:200]
 
 
 class Category(models.Model):
@@ -146,8 +152,7 @@ class Book(models.Model):
         return self.title
 
     def save(self, **kwargs) -> None:
-        self.folded_title = fold(self.title)[:300]
-        self.search_text = fold(f"{self.title} {self.original_title} {self.byline}")
+        self.derive()
         super().save(**_with(kwargs, "title", "folded_title", "search_text"))
 
     def get_absolute_url(self) -> str:
@@ -166,6 +171,16 @@ class Book(models.Model):
             return None
         halves = sum(rating * count for rating, count in enumerate(self.rating_histogram, start=1))
         return halves / total / 2
+
+    def derive(self, authors: Iterable[str] | None = None) -> None:
+        """Set what follows from the row's own fields; for bulk writes, which skip ``save``.
+
+        ``authors`` are the names in the order of the cover; ``None`` leaves the byline.
+        """
+        if authors is not None:
+            self.byline = ", ".join(authors)[:500]
+        self.folded_title = fold(self.title)[:300]
+        self.search_text = fold(f"{self.title} {self.original_title} {self.byline}")
 
 
 class BookAuthor(models.Model):

@@ -24,6 +24,5 @@ def sync_byline(book_ids: Iterable[int]) -> None:
     """Recompute ``byline`` and ``search_text`` from the credits; locks the books in id order."""
     books = Book.objects.filter(pk__in=list(book_ids)).order_by("pk").select_for_update(no_key=True)
     for book in books.prefetch_related("credits__author"):
-        names = ", ".join(credit.author.name for credit in book.credits.all())
-        book.byline = names[:500]
+        book.derive(credit.author.name for credit in book.credits.all())
         book.save(update_fields=["title", "byline"])

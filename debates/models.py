@@ -153,7 +153,7 @@ class DebatePost(models.Model):
     )
     parent = models.ForeignKey(
         "self",
-        models.PROTECT,
+        models.RESTRICT,  # not PROTECT: a debate that goes takes its threads with it
         null=True,
         blank=True,
         related_name="replies",

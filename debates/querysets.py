@@ -61,7 +61,7 @@ class PostQuerySet(models.QuerySet):
             "topic_id", "path", "depth", "content_html", "spoiler_percent", "is_locked", "is_deleted",
             "created_at", "edited_at", "score", "author_id", "parent_id", "deleted_by_id",
             "author__username", "author__display_name", "author__is_staff",
-            "parent__author_id", "parent__author__username", "parent__author__display_name",
+            "parent__author_id", "parent__is_deleted", "parent__author__username", "parent__author__display_name",
         )  # fmt: skip
 
 

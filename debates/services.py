@@ -6,6 +6,8 @@ for each other.
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import connection, transaction
 from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
@@ -27,6 +29,7 @@ TOPIC_FLAGS = {
     "unlock": ("is_locked", False),
 }
 POST_FLAGS = {"lock": ("is_locked", True), "unlock": ("is_locked", False)}
+DERIVED = ("posts_count", "last_post_id", "updated_at")  # of a debate, from its posts
 
 
 class TopicClosed(Refused):
@@ -255,7 +258,7 @@ def sync_score(post_id: int) -> None:
 
 
 @transaction.atomic
-def sync_topic(topic_id: int) -> dict[str, tuple[int, int]]:
+def sync_topic(topic_id: int) -> dict[str, tuple[Any, Any]]:
     """Recount a debate and its posts from the rows, under the topic's lock.
 
     Returns what had drifted: ``{"topic.posts_count": (stored, real)}`` and so on. Reads
@@ -263,11 +266,15 @@ def sync_topic(topic_id: int) -> dict[str, tuple[int, int]]:
     """
     topic = _lock_topic(topic_id)
     posts = DebatePost.objects.filter(topic_id=topic_id)
-    drift: dict[str, tuple[int, int]] = {}
+    stored = {name: getattr(topic, name) for name in DERIVED}
     visible = posts.filter(is_deleted=False).count()
-    if topic.posts_count != visible:
-        drift["topic.posts_count"] = (topic.posts_count, visible)
     _derive_activity(topic_id, posts_delta=visible - topic.posts_count)
+    topic.refresh_from_db(fields=DERIVED)
+    drift: dict[str, tuple[Any, Any]] = {
+        f"topic.{name}": (value, getattr(topic, name))
+        for name, value in stored.items()
+        if value != getattr(topic, name)
+    }
     counted = posts.annotate(
         real_score=Coalesce(
             Subquery(

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from itertools import count
 
+from django.core.cache import caches
+
 from accounts.models import User
 from core.models import Author, Book, BookAuthor, Category
 from core.services import sync_byline
 from debates import services
 from debates.models import DebatePost, DebateTopic
 
-PASSWORD = "uma-senha-de-teste"  # noqa: S105
+PASSWORD = "uma-senha-de-teste"
 _number = count(1)
+
+
+def forget_limits() -> None:
+    """Start the rate limits anew, in a test that asks more often than a person."""
+    caches["ratelimit"].clear()
 
 
 def make_user(**values) -> User:

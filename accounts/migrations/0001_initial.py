@@ -10,148 +10,360 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('auth', '0012_alter_user_first_name_max_length'),
-        ('core', '0002_catalogue'),
+        ("auth", "0012_alter_user_first_name_max_length"),
+        ("core", "0002_catalogue"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='User',
+            name="User",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('password', models.CharField(max_length=128, verbose_name='password')),
-                ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
-                ('is_superuser', models.BooleanField(default=False, help_text='Designates that this user has all permissions without explicitly assigning them.', verbose_name='superuser status')),
-                ('is_staff', models.BooleanField(default=False, help_text='Designates whether the user can log into this admin site.', verbose_name='staff status')),
-                ('is_active', models.BooleanField(default=True, help_text='Designates whether this user should be treated as active. Unselect this instead of deleting accounts.', verbose_name='active')),
-                ('date_joined', models.DateTimeField(default=django.utils.timezone.now, verbose_name='date joined')),
-                ('username', models.CharField(error_messages={'unique': 'Este nome já é de outra pessoa.'}, help_text='3 a 30 letras sem acento, números, ponto, hífen ou sublinhado.', max_length=30, unique=True, validators=[django.core.validators.MinLengthValidator(3), django.core.validators.RegexValidator('\\A[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\\Z', 'Use letras sem acento, números, ponto, hífen ou sublinhado; comece e termine com letra ou número.')], verbose_name='nome de usuário')),
-                ('email', models.EmailField(max_length=254, verbose_name='e-mail')),
-                ('display_name', models.CharField(blank=True, max_length=60, verbose_name='nome que aparece')),
-                ('city', models.CharField(blank=True, max_length=80, verbose_name='cidade')),
-                ('bio', models.TextField(blank=True, max_length=600, verbose_name='sobre você')),
-                ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),
-                ('user_permissions', models.ManyToManyField(blank=True, help_text='Specific permissions for this user.', related_name='user_set', related_query_name='user', to='auth.permission', verbose_name='user permissions')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("password", models.CharField(max_length=128, verbose_name="password")),
+                (
+                    "last_login",
+                    models.DateTimeField(blank=True, null=True, verbose_name="last login"),
+                ),
+                (
+                    "is_superuser",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Designates that this user has all permissions without explicitly assigning them.",
+                        verbose_name="superuser status",
+                    ),
+                ),
+                (
+                    "is_staff",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Designates whether the user can log into this admin site.",
+                        verbose_name="staff status",
+                    ),
+                ),
+                (
+                    "is_active",
+                    models.BooleanField(
+                        default=True,
+                        help_text="Designates whether this user should be treated as active. Unselect this instead of deleting accounts.",
+                        verbose_name="active",
+                    ),
+                ),
+                (
+                    "date_joined",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now, verbose_name="date joined"
+                    ),
+                ),
+                (
+                    "username",
+                    models.CharField(
+                        error_messages={"unique": "Este nome já é de outra pessoa."},
+                        help_text="3 a 30 letras sem acento, números, ponto, hífen ou sublinhado.",
+                        max_length=30,
+                        unique=True,
+                        validators=[
+                            django.core.validators.MinLengthValidator(3),
+                            django.core.validators.RegexValidator(
+                                "\\A[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\\Z",
+                                "Use letras sem acento, números, ponto, hífen ou sublinhado; comece e termine com letra ou número.",
+                            ),
+                        ],
+                        verbose_name="nome de usuário",
+                    ),
+                ),
+                ("email", models.EmailField(max_length=254, verbose_name="e-mail")),
+                (
+                    "display_name",
+                    models.CharField(blank=True, max_length=60, verbose_name="nome que aparece"),
+                ),
+                ("city", models.CharField(blank=True, max_length=80, verbose_name="cidade")),
+                ("bio", models.TextField(blank=True, max_length=600, verbose_name="sobre você")),
+                (
+                    "groups",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="The groups this user belongs to. A user will get all permissions granted to each of their groups.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.group",
+                        verbose_name="groups",
+                    ),
+                ),
+                (
+                    "user_permissions",
+                    models.ManyToManyField(
+                        blank=True,
+                        help_text="Specific permissions for this user.",
+                        related_name="user_set",
+                        related_query_name="user",
+                        to="auth.permission",
+                        verbose_name="user permissions",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'leitor',
-                'verbose_name_plural': 'leitores',
+                "verbose_name": "leitor",
+                "verbose_name_plural": "leitores",
             },
             managers=[
-                ('objects', accounts.models.user.UserManager()),
+                ("objects", accounts.models.user.UserManager()),
             ],
         ),
         migrations.CreateModel(
-            name='BookReview',
+            name="BookReview",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('rating', models.PositiveSmallIntegerField(verbose_name='nota em meias estrelas')),
-                ('text', models.TextField(blank=True, max_length=10000, verbose_name='resenha')),
-                ('text_html', models.TextField(blank=True, editable=False)),
-                ('has_spoiler', models.BooleanField(default=False, verbose_name='conta o enredo')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='escrita em')),
-                ('edited_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='editada em')),
-                ('book', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='reviews', to='core.book', verbose_name='livro')),
-                ('user', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='reviews', to=settings.AUTH_USER_MODEL, verbose_name='leitor')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("rating", models.PositiveSmallIntegerField(verbose_name="nota em meias estrelas")),
+                ("text", models.TextField(blank=True, max_length=10000, verbose_name="resenha")),
+                ("text_html", models.TextField(blank=True, editable=False)),
+                ("has_spoiler", models.BooleanField(default=False, verbose_name="conta o enredo")),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now, editable=False, verbose_name="escrita em"
+                    ),
+                ),
+                (
+                    "edited_at",
+                    models.DateTimeField(
+                        blank=True, editable=False, null=True, verbose_name="editada em"
+                    ),
+                ),
+                (
+                    "book",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="reviews",
+                        to="core.book",
+                        verbose_name="livro",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="reviews",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="leitor",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'resenha',
-                'verbose_name_plural': 'resenhas',
+                "verbose_name": "resenha",
+                "verbose_name_plural": "resenhas",
             },
         ),
         migrations.CreateModel(
-            name='ReadingProgress',
+            name="ReadingProgress",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('percent', models.PositiveSmallIntegerField(verbose_name='porcentagem')),
-                ('page', models.PositiveIntegerField(blank=True, null=True, verbose_name='página')),
-                ('pages', models.PositiveIntegerField(blank=True, null=True, verbose_name='páginas da edição')),
-                ('updated_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='mudou em')),
-                ('book', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='core.book', verbose_name='livro')),
-                ('user', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='progress', to=settings.AUTH_USER_MODEL, verbose_name='leitor')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("percent", models.PositiveSmallIntegerField(verbose_name="porcentagem")),
+                ("page", models.PositiveIntegerField(blank=True, null=True, verbose_name="página")),
+                (
+                    "pages",
+                    models.PositiveIntegerField(
+                        blank=True, null=True, verbose_name="páginas da edição"
+                    ),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now, verbose_name="mudou em"
+                    ),
+                ),
+                (
+                    "book",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="core.book",
+                        verbose_name="livro",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="progress",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="leitor",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'progresso de leitura',
-                'verbose_name_plural': 'progressos de leitura',
+                "verbose_name": "progresso de leitura",
+                "verbose_name_plural": "progressos de leitura",
             },
         ),
         migrations.CreateModel(
-            name='ShelfItem',
+            name="ShelfItem",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('status', models.CharField(choices=[('quero-ler', 'Quero ler'), ('lendo', 'Lendo'), ('lido', 'Lido'), ('relendo', 'Relendo'), ('abandonei', 'Abandonei')], max_length=12, verbose_name='estante')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='desde')),
-                ('updated_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='mudou em')),
-                ('book', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='core.book', verbose_name='livro')),
-                ('user', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='shelf', to=settings.AUTH_USER_MODEL, verbose_name='leitor')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("quero-ler", "Quero ler"),
+                            ("lendo", "Lendo"),
+                            ("lido", "Lido"),
+                            ("relendo", "Relendo"),
+                            ("abandonei", "Abandonei"),
+                        ],
+                        max_length=12,
+                        verbose_name="estante",
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now, editable=False, verbose_name="desde"
+                    ),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now, verbose_name="mudou em"
+                    ),
+                ),
+                (
+                    "book",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="core.book",
+                        verbose_name="livro",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="shelf",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="leitor",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'livro na estante',
-                'verbose_name_plural': 'livros na estante',
+                "verbose_name": "livro na estante",
+                "verbose_name_plural": "livros na estante",
             },
         ),
         migrations.AddConstraint(
-            model_name='user',
-            constraint=models.UniqueConstraint(django.db.models.functions.text.Lower('username'), name='user_username_once', violation_error_message='Este nome já é de outra pessoa.'),
+            model_name="user",
+            constraint=models.UniqueConstraint(
+                django.db.models.functions.text.Lower("username"),
+                name="user_username_once",
+                violation_error_message="Este nome já é de outra pessoa.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='user',
-            constraint=models.UniqueConstraint(django.db.models.functions.text.Lower('email'), condition=models.Q(('email', ''), _negated=True), name='user_email_once', violation_error_message='Já existe uma conta com este e-mail.'),
+            model_name="user",
+            constraint=models.UniqueConstraint(
+                django.db.models.functions.text.Lower("email"),
+                condition=models.Q(("email", ""), _negated=True),
+                name="user_email_once",
+                violation_error_message="Já existe uma conta com este e-mail.",
+            ),
         ),
         migrations.AddIndex(
-            model_name='bookreview',
-            index=models.Index(fields=['book', '-created_at', '-id'], name='idx_review_book_date'),
+            model_name="bookreview",
+            index=models.Index(fields=["book", "-created_at", "-id"], name="idx_review_book_date"),
         ),
         migrations.AddIndex(
-            model_name='bookreview',
-            index=models.Index(fields=['user', '-created_at', '-id'], name='idx_review_user_date'),
+            model_name="bookreview",
+            index=models.Index(fields=["user", "-created_at", "-id"], name="idx_review_user_date"),
         ),
         migrations.AddIndex(
-            model_name='bookreview',
-            index=models.Index(fields=['book', 'rating'], name='idx_review_book_rating'),
+            model_name="bookreview",
+            index=models.Index(fields=["book", "rating"], name="idx_review_book_rating"),
         ),
         migrations.AddConstraint(
-            model_name='bookreview',
-            constraint=models.UniqueConstraint(fields=('user', 'book'), name='review_once_per_book'),
+            model_name="bookreview",
+            constraint=models.UniqueConstraint(
+                fields=("user", "book"), name="review_once_per_book"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='bookreview',
-            constraint=models.CheckConstraint(condition=models.Q(('rating__range', (1, 10))), name='review_rating_range'),
+            model_name="bookreview",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("rating__range", (1, 10))), name="review_rating_range"
+            ),
         ),
         migrations.AddIndex(
-            model_name='readingprogress',
-            index=models.Index(fields=['user', '-updated_at'], name='idx_progress_user_date'),
+            model_name="readingprogress",
+            index=models.Index(fields=["user", "-updated_at"], name="idx_progress_user_date"),
         ),
         migrations.AddIndex(
-            model_name='readingprogress',
-            index=models.Index(fields=['book', '-updated_at'], name='idx_progress_book_date'),
+            model_name="readingprogress",
+            index=models.Index(fields=["book", "-updated_at"], name="idx_progress_book_date"),
         ),
         migrations.AddConstraint(
-            model_name='readingprogress',
-            constraint=models.UniqueConstraint(fields=('user', 'book'), name='progress_once_per_book'),
+            model_name="readingprogress",
+            constraint=models.UniqueConstraint(
+                fields=("user", "book"), name="progress_once_per_book"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='readingprogress',
-            constraint=models.CheckConstraint(condition=models.Q(('percent__range', (0, 100))), name='progress_percent_range'),
+            model_name="readingprogress",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("percent__range", (0, 100))), name="progress_percent_range"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='readingprogress',
-            constraint=models.CheckConstraint(condition=models.Q(('page__isnull', True), models.Q(('page__lte', models.F('pages')), ('pages__isnull', False)), _connector='OR'), name='progress_page_within_pages'),
+            model_name="readingprogress",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("page__isnull", True),
+                    models.Q(("page__lte", models.F("pages")), ("pages__isnull", False)),
+                    _connector="OR",
+                ),
+                name="progress_page_within_pages",
+            ),
         ),
         migrations.AddIndex(
-            model_name='shelfitem',
-            index=models.Index(fields=['user', '-updated_at', '-id'], name='shelf_user_recent'),
+            model_name="shelfitem",
+            index=models.Index(fields=["user", "-updated_at", "-id"], name="shelf_user_recent"),
         ),
         migrations.AddConstraint(
-            model_name='shelfitem',
-            constraint=models.UniqueConstraint(fields=('user', 'book'), name='shelf_once_per_book'),
+            model_name="shelfitem",
+            constraint=models.UniqueConstraint(fields=("user", "book"), name="shelf_once_per_book"),
         ),
         migrations.AddConstraint(
-            model_name='shelfitem',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['quero-ler', 'lendo', 'lido', 'relendo', 'abandonei'])), name='shelf_status_is_known'),
+            model_name="shelfitem",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("status__in", ["quero-ler", "lendo", "lido", "relendo", "abandonei"])
+                ),
+                name="shelf_status_is_known",
+            ),
         ),
     ]

@@ -18,10 +18,12 @@ class UserManager(DjangoUserManager):
     def with_login(self, login: str):
         """Return the queryset of the one person behind a name or an e-mail address, in any case.
 
-        ``iexact`` would compare ``UPPER(...)``, which no index serves.
+        ``iexact`` would compare ``UPPER(...)``, which no index serves; the index on addresses
+        leaves out the empty ones, and so must the question.
         """
         field = "email" if "@" in login else "username"
-        return self.alias(login=Lower(field)).filter(login=login.lower())
+        people = self.alias(login=Lower(field)).filter(login=login.lower())
+        return people.exclude(email="") if field == "email" else people
 
     def get_by_natural_key(self, username: str):
         return self.with_login(username).get()

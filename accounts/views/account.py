@@ -20,6 +20,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.decorators import member_required
 from accounts.forms import LoginForm, PasswordResetForm, ProfileForm, SignUpForm
+from core.answers import posted
 from core.ratelimit import limit
 
 
@@ -46,7 +47,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
     """Open an account and be logged in."""
     if request.user.is_authenticated:
         return redirect("core:home")
-    form = SignUpForm(request.POST or None)
+    form = SignUpForm(posted(request))
     target = request.POST.get("next", request.GET.get("next", ""))
     if request.method == "POST" and form.is_valid():
         user = _create_user(form)
@@ -87,7 +88,7 @@ def _safe(request: HttpRequest, target: str) -> str:
 def edit_profile(request: HttpRequest) -> HttpResponse:
     """Change what others see of oneself, and the address for mail."""
     # a copy: a refused name must not show in the header
-    form = ProfileForm(request.POST or None, instance=copy(request.user))
+    form = ProfileForm(posted(request), instance=copy(request.user))
     if request.method == "POST" and form.is_valid():
         try:
             with transaction.atomic():

@@ -13,7 +13,7 @@ from accounts import services
 from accounts.decorators import member_required
 from accounts.forms import ProgressForm, ReviewForm, ShelfForm
 from accounts.models import BookReview, ShelfItem, User
-from core.answers import answer
+from core.answers import answer, posted
 from core.models import Book
 from core.paging import page
 from core.ratelimit import limit
@@ -40,7 +40,7 @@ def shelve_book(request: HttpRequest, slug: str) -> HttpResponse:
 def record_progress(request: HttpRequest, slug: str) -> HttpResponse:
     """Record a page or a percentage; a form with errors comes back on a page of its own."""
     book = get_object_or_404(Book, slug=slug)
-    form = ProgressForm(request.POST or None)
+    form = ProgressForm(posted(request))
     if request.method == "POST" and form.is_valid():
         services.record_progress(user=request.user, book=book, **form.cleaned_data)
         messages.success(request, _("Progresso guardado."))
@@ -57,7 +57,7 @@ def edit_review(request: HttpRequest, slug: str) -> HttpResponse:
     """Write or rewrite one's review."""
     book = get_object_or_404(Book, slug=slug)
     review = BookReview.objects.filter(user=request.user, book=book).first()
-    form = ReviewForm(request.POST or None, instance=review)
+    form = ReviewForm(posted(request), instance=review)
     if request.method == "POST" and form.is_valid():
         services.write_review(user=request.user, book=book, **form.cleaned_data)
         messages.success(request, _("Resenha publicada."))

@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
                 ('replies_count', models.PositiveIntegerField(default=0, editable=False, verbose_name='respostas diretas')),
                 ('author', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='posts', to=settings.AUTH_USER_MODEL, verbose_name='autor')),
                 ('deleted_by', models.ForeignKey(blank=True, db_index=False, editable=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('parent', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='replies', to='debates.debatepost', verbose_name='em resposta a')),
+                ('parent', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.RESTRICT, related_name='replies', to='debates.debatepost', verbose_name='em resposta a')),
             ],
             options={
                 'verbose_name': 'resposta',

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.decorators import member_required, staff_required
-from core.answers import answer
+from core.answers import answer, posted
 from core.paging import place
 from core.ratelimit import limit
 from core.services import Refused
@@ -94,7 +94,7 @@ def _reply_page(request, topic, form, parent_id, status: int = 200) -> HttpRespo
 def edit_post(request: HttpRequest, post_id: int) -> HttpResponse:
     """Change one's own words while the debate is open."""
     post = _own_post(request, post_id)
-    form = PostForm(request.POST or None, instance=post)
+    form = PostForm(posted(request), instance=post)
     if request.method == "POST" and form.is_valid():
         try:
             post = services.edit_post(post=post, editor=request.user, **form.cleaned_data)

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.decorators import member_required, staff_required
+from core.answers import posted
 from core.models import Book
 from core.paging import page
 from core.querysets import BookQuerySet
@@ -137,7 +138,7 @@ def edit_topic(request: HttpRequest, slug: str) -> HttpResponse:
     topic = get_topic(request, slug)
     if topic.creator_id != request.user.pk:
         raise Http404
-    form = TopicForm(request.POST or None, instance=topic)
+    form = TopicForm(posted(request), instance=topic)
     if request.method == "POST" and form.is_valid():
         try:
             topic = services.edit_topic(topic=topic, editor=request.user, **form.cleaned_data)

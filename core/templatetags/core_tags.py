@@ -1,0 +1,47 @@
+"""Words and shapes for the catalogue's facts. Nothing here queries or caches."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django import template
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from core.languages import LANGUAGE_NAMES
+
+register = template.Library()
+
+
+@register.simple_tag
+def when(moment: datetime, style: str = "SHORT_DATE_FORMAT") -> SafeString:
+    """A ``<time>`` in the reader's language; ``style`` names one of Django's date formats."""
+    local = timezone.localtime(moment)
+    return format_html(
+        '<time datetime="{}">{}</time>',
+        local.isoformat(timespec="seconds"),
+        date_format(local, style),
+    )
+
+
+@register.filter
+def language_name(code: str) -> str:
+    """The name of a book's language, ``""`` for one the catalogue does not know."""
+    return str(LANGUAGE_NAMES.get(code, ""))
+
+
+@register.filter
+def year(number: int) -> str:
+    """``1899`` as it is; ``-725`` as the 725th year before Christ."""
+    if number < 0:
+        return _("%(year)d a.C.") % {"year": -number}
+    return str(number)
+
+
+@register.filter
+def halves(stars: float) -> int:
+    """How many half stars to fill: 4.34 stars fill 9."""
+    return round(stars * 2)

@@ -1,0 +1,245 @@
+"""Moderation: debates, replies, votes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.utils import model_ngettext
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Lower
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from core.big_tables import BigTableAdmin, IndexFilter, as_id, excerpt, link_to_list
+from core.markdown import render
+from core.services import Refused
+from core.text import fold
+
+from . import services
+from .forms import PostForm, TopicForm
+from .models import DebatePost, DebateTopic, DebateVote
+
+ACTIONS = {
+    "pin": _("Fixar"),
+    "unpin": _("Desafixar"),
+    "lock": _("Fechar"),
+    "unlock": _("Reabrir"),
+    "hide": _("Remover"),
+    "restore": _("Restaurar"),
+}
+
+
+def moderation(name: str) -> Callable:
+    """Return the admin action that does ``name`` to each marked row, through the service."""
+
+    @admin.action(description=ACTIONS[name], permissions=["change"])
+    def act(modeladmin: ModeratedAdmin, request: HttpRequest, queryset: QuerySet) -> None:
+        modeladmin.moderate_all(request, queryset, name)
+
+    act.__name__ = name
+    return act
+
+
+class ModeratedAdmin(BigTableAdmin):
+    """What readers wrote: opened on the site, reworded here, closed and hidden by actions.
+
+    Nothing is deleted: a removed row keeps its place, and the counters of others are right.
+    """
+
+    def moderate(self, row, actor: User, action: str) -> bool:
+        """Do ``action`` to one row; ``True`` if it changed."""
+        raise NotImplementedError
+
+    def moderate_all(self, request: HttpRequest, rows: QuerySet, action: str) -> None:
+        changed = []
+        for row in rows.order_by("pk"):
+            try:
+                if self.moderate(row, request.user, action):
+                    changed.append(row)
+            except Refused as refusal:
+                self.message_user(request, refusal.message, messages.ERROR)
+        LogEntry.objects.log_actions(request.user.pk, changed, CHANGE, f"{ACTIONS[action]}.")
+        told = {"n": len(changed), "rows": model_ngettext(self.opts, len(changed))}
+        self.message_user(request, gettext("Mudança feita em %(n)d %(rows)s.") % told)
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_delete_permission(self, request, obj=None):
+        return False
+
+
+class TopicStateFilter(IndexFilter):
+    title = _("situação")
+    parameter_name = "situacao"
+    conditions = {
+        "fixados": (_("fixados"), Q(is_pinned=True, is_deleted=False)),
+        # the index holds the rows that say who removed them
+        "removidos": (_("removidos"), Q(is_deleted=True, deleted_by__isnull=False)),
+    }
+
+
+@admin.register(DebateTopic)
+class DebateTopicAdmin(ModeratedAdmin):
+    list_display = [
+        "title", "book", "creator", "posts", "is_pinned", "is_locked", "is_deleted", "updated_at",
+    ]  # fmt: skip
+    list_filter = [TopicStateFilter]
+    list_select_related = ["book", "creator"]
+    linked_by = {"book": ("-created_at", "-pk"), "creator": ("-created_at", "-pk")}
+    search_help_text = _("Começo do título, endereço ou número.")
+    actions = [moderation(name) for name in ACTIONS]
+    form = TopicForm
+    autocomplete_fields = ["book"]
+    readonly_fields = [
+        "slug", "creator", "is_pinned", "is_locked", "is_deleted", "deleted_at", "remover",
+        "created_at", "edited_at", "updated_at", "posts", "views_count",
+    ]  # fmt: skip
+    fieldsets = [
+        (None, {"fields": ["title", "slug", "book", "description", "spoiler_percent", "creator"]}),
+        (
+            _("Situação"),
+            {"fields": ["is_pinned", "is_locked", "is_deleted", "deleted_at", "remover"]},
+        ),
+        (
+            _("Atividade"),
+            {"fields": ["created_at", "edited_at", "updated_at", "posts", "views_count"]},
+        ),
+    ]
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).defer("description_html")
+
+    def find(self, rows, term):
+        named = Q(folded_title__startswith=fold(term)) if fold(term) else Q(pk__in=[])
+        return rows.filter(named | Q(slug=term) | Q(pk=as_id(term)))
+
+    @admin.display(description=_("respostas"))
+    def posts(self, topic: DebateTopic) -> str:
+        return link_to_list(DebatePost, "topic", topic.pk, topic.posts_count)
+
+    @admin.display(description=_("removido por"))
+    def remover(self, topic: DebateTopic) -> User | None:
+        return topic.deleted_by
+
+    def moderate(self, row, actor, action):
+        return services.moderate_topic(topic=row, actor=actor, action=action)
+
+    def derive(self, obj, changed):
+        if not changed & {"title", "description"}:
+            return set()
+        obj.description_html, obj.edited_at = render(obj.description), timezone.now()
+        return {"description_html", "edited_at"}
+
+
+class PostStateFilter(IndexFilter):
+    title = _("situação")
+    parameter_name = "situacao"
+    conditions = {"removidas": (_("removidas"), Q(is_deleted=True, deleted_by__isnull=False))}
+
+
+@admin.register(DebatePost)
+class DebatePostAdmin(ModeratedAdmin):
+    list_display = [
+        "beginning",
+        "topic",
+        "author",
+        "score",
+        "is_locked",
+        "is_deleted",
+        "created_at",
+    ]
+    list_filter = [PostStateFilter]
+    list_select_related = ["topic", "author"]
+    linked_by = {"topic": ("path",), "author": ("-created_at", "-pk")}
+    search_help_text = _("Nome de usuário inteiro de quem escreveu, ou número.")
+    actions = [moderation(name) for name in services.POST_FLAGS | {"hide": None, "restore": None}]
+    form = PostForm
+    readonly_fields = [
+        "topic", "author", "parent", "is_locked", "is_deleted", "deleted_at", "remover",
+        "created_at", "edited_at", "votes", "replies_count", "depth",
+    ]  # fmt: skip
+    fieldsets = [
+        (None, {"fields": ["topic", "author", "parent", "content", "spoiler_percent"]}),
+        (_("Situação"), {"fields": ["is_locked", "is_deleted", "deleted_at", "remover"]}),
+        (
+            _("Atividade"),
+            {"fields": ["created_at", "edited_at", "votes", "replies_count", "depth"]},
+        ),
+    ]
+
+    def get_queryset(self, request):
+        heavy = ["content_html", "topic__description", "topic__description_html"]
+        return super().get_queryset(request).defer(*heavy)
+
+    def find(self, rows, term):
+        writer = User.objects.alias(login=Lower("username")).filter(login=term.lower())
+        author = writer.values_list("pk", flat=True).first()
+        return rows.filter(Q(author=author) | Q(pk=as_id(term)))
+
+    @admin.display(description=_("resposta"))
+    def beginning(self, post: DebatePost) -> str:
+        return excerpt(post.content)
+
+    @admin.display(description=_("pontos"))
+    def votes(self, post: DebatePost) -> str:
+        return link_to_list(DebateVote, "post", post.pk, post.score)
+
+    @admin.display(description=_("removida por"))
+    def remover(self, post: DebatePost) -> User | None:
+        return post.deleted_by
+
+    def moderate(self, row, actor, action):
+        return services.moderate_post(post=row, actor=actor, action=action)
+
+    def derive(self, obj, changed):
+        if "content" not in changed:
+            return set()
+        obj.content_html, obj.edited_at = render(obj.content), timezone.now()
+        return {"content_html", "edited_at"}
+
+
+@admin.register(DebateVote)
+class DebateVoteAdmin(BigTableAdmin):
+    """Votes are the readers' own; a false one can be struck out."""
+
+    list_display = ["post", "user", "value", "created_at"]
+    list_select_related = ["post", "user"]
+    linked_by = {"post": ("-pk",), "user": ("-pk",)}
+    search_help_text = _("Nome de usuário inteiro, ou número do voto.")
+    fields = readonly_fields = ["post", "user", "value", "created_at"]
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).defer("post__content", "post__content_html")
+
+    def find(self, rows, term):
+        voter = User.objects.alias(login=Lower("username")).filter(login=term.lower())
+        user = voter.values_list("pk", flat=True).first()
+        return rows.filter(Q(user=user) | Q(pk=as_id(term)))
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+    def delete_model(self, request, obj):
+        self.delete_queryset(request, DebateVote.objects.filter(pk=obj.pk))
+
+    @transaction.atomic
+    def delete_queryset(self, request, queryset):
+        """Delete votes and recount their posts, whose rows are held in the order of their ids."""
+        ids = list(queryset.values_list("pk", flat=True))
+        posts = DebatePost.objects.filter(votes__in=ids).order_by("pk").distinct()
+        wanted = list(posts.values_list("pk", flat=True))
+        held = DebatePost.objects.filter(pk__in=wanted).order_by("pk")
+        list(held.select_for_update(no_key=True).values_list("pk"))
+        DebateVote.objects.filter(pk__in=ids).delete()
+        for pk in wanted:
+            services.sync_score(pk)
