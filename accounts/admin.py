@@ -12,7 +12,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from core.big_tables import BigTableAdmin, as_id, excerpt
+from core.big_tables import BigTableAdmin, as_id, either, excerpt
 
 from . import services
 from .forms import ProgressForm, ReviewForm
@@ -23,6 +23,12 @@ class NewUserForm(AdminUserCreationForm):
     def clean_username(self) -> str:
         """Leave it to the constraint on LOWER(username): Django's own compares UPPER(username)."""
         return self.cleaned_data["username"]
+
+
+def reader_id(name: str) -> int | None:
+    """Return the id of the reader whose username is ``name``, in any case. One query."""
+    named = User.objects.alias(login=Lower("username")).filter(login=name.lower())
+    return named.values_list("pk", flat=True).first()
 
 
 class GroupFilter(admin.SimpleListFilter):
@@ -44,8 +50,6 @@ class UserAdmin(BigTableAdmin, DjangoUserAdmin):
 
     list_display = ["username", "display_name", "email", "is_active", "is_staff", "date_joined"]
     list_filter = [GroupFilter]
-    ordering = ("-pk",)
-    search_fields = ("pk",)
     search_help_text = _("Começo do nome de usuário, e-mail inteiro ou número.")
     readonly_fields = ["last_login", "date_joined"]
     add_form = NewUserForm
@@ -71,7 +75,7 @@ class UserAdmin(BigTableAdmin, DjangoUserAdmin):
     def find(self, rows, term):
         if "@" in term:  # the index on addresses leaves the empty ones out
             return rows.alias(login=Lower("email")).filter(~Q(email=""), login=term.lower())
-        named = Q(login__startswith=term.lower()) | Q(pk=as_id(term))
+        named = either(login__startswith=term.lower(), pk=as_id(term))
         return rows.alias(login=Lower("username")).filter(named).order_by(Lower("username"))
 
     def get_readonly_fields(self, request, obj=None):
@@ -99,9 +103,7 @@ class OfReaderAdmin(BigTableAdmin):
     search_help_text = _("Nome de usuário inteiro, ou número.")
 
     def find(self, rows, term):
-        reader = User.objects.alias(login=Lower("username")).filter(login=term.lower())
-        owner = reader.values_list("pk", flat=True).first()
-        return rows.filter(Q(user=owner) | Q(pk=as_id(term)))
+        return rows.filter(either(user=reader_id(term), pk=as_id(term)))
 
     def get_readonly_fields(self, request, obj=None):
         fixed = super().get_readonly_fields(request, obj)
@@ -139,11 +141,16 @@ class ReadingProgressAdmin(OfReaderAdmin):
         return {"updated_at", "page", "pages", "percent"}
 
 
+class ReviewAdminForm(ReviewForm):
+    class Meta(ReviewForm.Meta):
+        widgets: dict = {}
+
+
 @admin.register(BookReview)
 class BookReviewAdmin(OfReaderAdmin):
     list_display = ["beginning", "user", "book", "rating", "has_spoiler", "created_at"]
     linked_by = {"user": ("-created_at", "-pk"), "book": ("-created_at", "-pk")}
-    form = ReviewForm
+    form = ReviewAdminForm
     fields = ["user", "book", "rating", "text", "has_spoiler", "created_at", "edited_at"]
     readonly_fields = ["created_at", "edited_at"]
 
@@ -153,6 +160,8 @@ class BookReviewAdmin(OfReaderAdmin):
 
     def save_model(self, request, obj, form, change):
         """Through the service, which renders the text and recounts the book."""
+        if change and not form.changed_data:
+            return
         review = services.write_review(
             user=obj.user,
             book=obj.book,

@@ -17,6 +17,7 @@ from .big_tables import (
     IndexFilter,
     PreloadedAutocomplete,
     as_id,
+    either,
     link_to_list,
 )
 from .models import Author, Book, BookAuthor, Category
@@ -80,7 +81,7 @@ class AuthorAdmin(SluggedAdmin):
     slug_from = ("name", "autor")
 
     def find(self, rows, term):
-        return rows.filter(_starts("folded_name", term) | Q(pk=as_id(term)))
+        return rows.filter(either(folded_name__startswith=fold(term), pk=as_id(term)))
 
     @admin.display(description=_("livros"))
     def books_link(self, author: Author) -> str:
@@ -102,7 +103,7 @@ class CategoryAdmin(SluggedAdmin):
 
     def find(self, rows, term):
         # The address is the name without accents, and has an index for prefixes.
-        return rows.filter(slug__startswith=slugify(term)) if slugify(term) else rows.none()
+        return rows.filter(either(slug__startswith=slugify(term)))
 
     @admin.display(description=_("livros"))
     def books_link(self, category: Category) -> str:
@@ -112,7 +113,7 @@ class CategoryAdmin(SluggedAdmin):
 class CreditForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        if self.instance.pk:
+        if self.instance.pk and "author" in self.fields:  # it is text for who may only look
             self.fields["author"].widget.widget.row = self.instance.author
 
 
@@ -204,7 +205,7 @@ class BookAdmin(SluggedAdmin):
 
     def find(self, rows, term):
         isbn = term.replace("-", "").replace(" ", "")
-        return rows.filter(_starts("folded_title", term) | Q(isbn13=isbn) | Q(pk=as_id(term)))
+        return rows.filter(either(folded_title__startswith=fold(term), isbn13=isbn, pk=as_id(term)))
 
     @admin.display(description=_("notas, de meia a cinco estrelas"))
     def histogram(self, book: Book) -> str:
@@ -214,9 +215,3 @@ class BookAdmin(SluggedAdmin):
         """The credits stand now: byline and search text follow from them and the title."""
         super().save_related(request, form, formsets, change)
         sync_byline([form.instance.pk])
-
-
-def _starts(column: str, term: str) -> Q:
-    """Rows whose folded ``column`` begins with ``term``; none for a term that folds to nothing."""
-    folded = fold(term)
-    return Q(**{f"{column}__startswith": folded}) if folded else Q(pk__in=[])

@@ -6,17 +6,16 @@ from collections.abc import Callable
 
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.admin.utils import model_ngettext
 from django.db import transaction
 from django.db.models import Q, QuerySet
-from django.db.models.functions import Lower
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
+from accounts.admin import reader_id
 from accounts.models import User
-from core.big_tables import BigTableAdmin, IndexFilter, as_id, excerpt, link_to_list
+from core.big_tables import BigTableAdmin, IndexFilter, as_id, either, excerpt, link_to_list
 from core.markdown import render
 from core.services import Refused
 from core.text import fold
@@ -65,8 +64,8 @@ class ModeratedAdmin(BigTableAdmin):
             except Refused as refusal:
                 self.message_user(request, refusal.message, messages.ERROR)
         LogEntry.objects.log_actions(request.user.pk, changed, CHANGE, f"{ACTIONS[action]}.")
-        told = {"n": len(changed), "rows": model_ngettext(self.opts, len(changed))}
-        self.message_user(request, gettext("Mudança feita em %(n)d %(rows)s.") % told)
+        told = ngettext("%(n)d linha mudou.", "%(n)d linhas mudaram.", len(changed))
+        self.message_user(request, told % {"n": len(changed)})
 
     def has_add_permission(self, request):
         return False
@@ -85,6 +84,11 @@ class TopicStateFilter(IndexFilter):
     }
 
 
+class TopicAdminForm(TopicForm):
+    class Meta(TopicForm.Meta):
+        widgets: dict = {}  # the admin's own, as wide as the page
+
+
 @admin.register(DebateTopic)
 class DebateTopicAdmin(ModeratedAdmin):
     list_display = [
@@ -95,7 +99,7 @@ class DebateTopicAdmin(ModeratedAdmin):
     linked_by = {"book": ("-created_at", "-pk"), "creator": ("-created_at", "-pk")}
     search_help_text = _("Começo do título, endereço ou número.")
     actions = [moderation(name) for name in ACTIONS]
-    form = TopicForm
+    form = TopicAdminForm
     autocomplete_fields = ["book"]
     readonly_fields = [
         "slug", "creator", "is_pinned", "is_locked", "is_deleted", "deleted_at", "remover",
@@ -117,8 +121,7 @@ class DebateTopicAdmin(ModeratedAdmin):
         return super().get_queryset(request).defer("description_html")
 
     def find(self, rows, term):
-        named = Q(folded_title__startswith=fold(term)) if fold(term) else Q(pk__in=[])
-        return rows.filter(named | Q(slug=term) | Q(pk=as_id(term)))
+        return rows.filter(either(folded_title__startswith=fold(term), slug=term, pk=as_id(term)))
 
     @admin.display(description=_("respostas"))
     def posts(self, topic: DebateTopic) -> str:
@@ -144,6 +147,12 @@ class PostStateFilter(IndexFilter):
     conditions = {"removidas": (_("removidas"), Q(is_deleted=True, deleted_by__isnull=False))}
 
 
+class PostAdminForm(PostForm):
+    class Meta(PostForm.Meta):
+        labels: dict = {}
+        widgets: dict = {}
+
+
 @admin.register(DebatePost)
 class DebatePostAdmin(ModeratedAdmin):
     list_display = [
@@ -159,8 +168,8 @@ class DebatePostAdmin(ModeratedAdmin):
     list_select_related = ["topic", "author"]
     linked_by = {"topic": ("path",), "author": ("-created_at", "-pk")}
     search_help_text = _("Nome de usuário inteiro de quem escreveu, ou número.")
-    actions = [moderation(name) for name in services.POST_FLAGS | {"hide": None, "restore": None}]
-    form = PostForm
+    actions = [moderation(name) for name in ("lock", "unlock", "hide", "restore")]
+    form = PostAdminForm
     readonly_fields = [
         "topic", "author", "parent", "is_locked", "is_deleted", "deleted_at", "remover",
         "created_at", "edited_at", "votes", "replies_count", "depth",
@@ -179,9 +188,7 @@ class DebatePostAdmin(ModeratedAdmin):
         return super().get_queryset(request).defer(*heavy)
 
     def find(self, rows, term):
-        writer = User.objects.alias(login=Lower("username")).filter(login=term.lower())
-        author = writer.values_list("pk", flat=True).first()
-        return rows.filter(Q(author=author) | Q(pk=as_id(term)))
+        return rows.filter(either(author=reader_id(term), pk=as_id(term)))
 
     @admin.display(description=_("resposta"))
     def beginning(self, post: DebatePost) -> str:
@@ -219,9 +226,7 @@ class DebateVoteAdmin(BigTableAdmin):
         return super().get_queryset(request).defer("post__content", "post__content_html")
 
     def find(self, rows, term):
-        voter = User.objects.alias(login=Lower("username")).filter(login=term.lower())
-        user = voter.values_list("pk", flat=True).first()
-        return rows.filter(Q(user=user) | Q(pk=as_id(term)))
+        return rows.filter(either(user=reader_id(term), pk=as_id(term)))
 
     def has_add_permission(self, request):
         return False

@@ -62,20 +62,20 @@ def from_columns(isbn: str, isbn13: str) -> Found:
     whether that can be. Alone the float is used when all thirteen digits are there. A lost
     digit is never worked out from the others: then nothing would be left to check it with.
     """
-    exact = from_text(isbn)
+    short = from_text(isbn)
     if not isbn13.strip():
-        return exact
+        return short
     number = _book_number(isbn13)
     if number is None:
-        return exact if exact.remark else Found(exact.isbn13, _remark(Note.ISBN13_ALIEN, isbn13))
-    if exact.isbn13:
-        if _agrees(exact.isbn13, number):
-            return exact
-        return Found(None, _remark(Note.ISBN_DIFFERS, f"{exact.isbn13}, {isbn13}"))
-    restored = _whole(number)
+        return short if short.remark else Found(short.isbn13, _remark(Note.ISBN13_ALIEN, isbn13))
+    if short.isbn13:
+        if _agrees(short.isbn13, number):
+            return short
+        return Found(None, _remark(Note.ISBN_DIFFERS, f"{short.isbn13}, {isbn13}"))
+    restored = _whole(number) or _without_prefix(isbn, number)
     if restored:
         return Found(restored)
-    return exact if exact.remark else Found(None, _remark(Note.ISBN_DAMAGED, isbn13))
+    return short if short.remark else Found(None, _remark(Note.ISBN_DAMAGED, isbn13))
 
 
 def _remark(note: Note, detail: str) -> Remark:
@@ -120,3 +120,12 @@ def _whole(number: Decimal) -> str:
         return ""
     text = str(int(number))
     return text if is_isbn13(text) else ""
+
+
+def _without_prefix(text: str, number: Decimal) -> str:
+    """The ISBN-13 whose last ten digits are ``text``, when ``number`` agrees, or ``""``.
+
+    Some columns named isbn hold that: as an ISBN-10 its check digit is wrong.
+    """
+    isbn13 = f"978{_SEPARATORS.sub('', text).zfill(10)}"
+    return isbn13 if is_isbn13(isbn13) and _agrees(isbn13, number) else ""

@@ -29,12 +29,12 @@ class Refusal(StrEnum):
 class Note(StrEnum):
     """What of a taken row was left out."""
 
-    ISBN_BAD = "isbn is no ISBN or has a wrong check digit; taken without"
-    ISBN_DAMAGED = "isbn13 is too damaged to restore and there is no ISBN-10; taken without"
-    ISBN_DIFFERS = "isbn and isbn13 are of two books; taken without"
-    ISBN13_ALIEN = "isbn13 is a number of another kind; not used"
-    YEAR = "year is no year; taken without"
-    NUMBER = "id, rating or count is no such number; taken without"
+    ISBN_BAD = "no ISBN: isbn is none or has a wrong check digit"
+    ISBN_DAMAGED = "no ISBN: isbn13 has lost digits and there is no ISBN-10"
+    ISBN_DIFFERS = "no ISBN: isbn and isbn13 are of two books"
+    ISBN13_ALIEN = "isbn13 not used: a number of another kind"
+    YEAR = "no year: not one that can be stored"
+    NUMBER = "left out: no such number"
 
 
 class Refused(Exception):
