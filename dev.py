@@ -21,15 +21,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections import defaultdict, deque
 from pathlib import Path
 
 if sys.version_info < (3, 11):  # noqa: UP036  this check is for the others
     sys.exit(f"CGBookStore needs Python 3.11 or later; this is {sys.version.split()[0]}.")
 
 from core import embedded
+from core.embedded import procfile
 from core.embedded.processes import identity, is_free
 
 ROOT = Path(__file__).resolve().parent
@@ -40,9 +39,7 @@ LOCAL = ROOT / ".local"
 INSTALLED = VENV / "installed.json"  # requirement file -> hash of it and all it includes
 TEST_PREFIX = "cgbookstore-test-"
 OUTPUT = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
-SIGNALS = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
 READY_SECONDS = 60
-STOP_SECONDS = 15  # honcho itself kills what ignores it after 5
 BEGAN = "CGB_DEV_BEGAN"  # carries the clock over the change to the .venv's Python
 
 
@@ -85,7 +82,7 @@ def run(what: str, words: list, env: dict[str, str]) -> str:
 
 def on_signals(answer) -> None:
     """Set what Ctrl-C, SIGTERM and a closed terminal do."""
-    for number in SIGNALS:
+    for number in procfile.SIGNALS:
         signal.signal(number, answer)
 
 
@@ -143,8 +140,10 @@ def install(name: str) -> None:
                     shown = time.monotonic()
                     found = sum(each.startswith("Collecting ") for each in lines)
                     say(f"{found} packages … ", end="")
+        except Stopped:
+            pip.terminate()
+            raise
         finally:
-            pip.stdout.close()  # a pip that was not read to its end stops here
             failed = pip.wait()
         if failed:
             raise Failure(why_pip_failed(name, lines))
@@ -236,8 +235,7 @@ def up(port: int) -> int:
     given = env_file() | os.environ
     wanted = {"postgres": "DATABASE_URL", "redis": "REDIS_URL"}
     services = [name for name, variable in wanted.items() if not given.get(variable)]
-    tunable = re.findall(r"\$\{(\w+):-", (ROOT / "Procfile").read_text())
-    env = child_env() | {name: given[name] for name in tunable if name in given}
+    env = child_env() | {name: given[name] for name in procfile.variables(ROOT) if name in given}
     with only_one():
         idle = [name for name in services if embedded.status(LOCAL)[name] == "stopped"]
         try:
@@ -245,7 +243,7 @@ def up(port: int) -> int:
                 with step("Starting " + " and ".join(map(str.capitalize, idle))):
                     embedded.start(LOCAL, services=idle)
             prepare(env)
-            return serve(port, env)
+            return serve(port, env, services)
         finally:
             embedded.stop(LOCAL, idle)
 
@@ -286,75 +284,12 @@ def static_digest(root: Path) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-class Processes:
-    """The Procfile's processes under honcho: their output, and the certainty that they end."""
-
-    def __init__(self, port: int, env: dict[str, str]):
-        self.last = defaultdict(lambda: deque(maxlen=20))  # name -> its last lines
-        self.groups: dict[str, int] = {}  # name -> process group
-        self.died = ""
-        words = [PYTHON, "-m", "honcho", "-e", os.devnull, "start", "-p", str(port)]
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # no honcho without a name for it
-        self.honcho = subprocess.Popen(
-            words,
-            cwd=ROOT,
-            env=env,
-            start_new_session=True,  # Ctrl-C reaches it through us, once
-            preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS),
-            **OUTPUT,
-        )
-        self.reader = threading.Thread(target=self.read, daemon=True)
-        self.reader.start()
-
-    def read(self) -> None:
-        """Copy honcho's lines to the screen, and learn from them who started and who ended."""
-        for line in self.honcho.stdout:
-            line = line.rstrip("\n")
-            head, bar, text = line.partition("| ")
-            name = (head.split() or [""])[-1]
-            self.last[name].append(text if bar else line)
-            if name == "system":
-                if began := re.match(r"(\S+) started \(pid=(\d+)\)", text):
-                    self.groups[began[1]] = int(began[2])
-                if ended := re.match(r"(\S+) stopped \(rc=(-?\d+)\)", text):
-                    self.died = self.died or f"{ended[1]} ended with code {ended[2]}"
-            say(line)
-
-    def stop(self) -> None:
-        """End honcho and every process of every group it started; at most ``STOP_SECONDS`` + 5."""
-        with contextlib.suppress(ProcessLookupError):
-            self.honcho.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.honcho.wait(STOP_SECONDS)
-        for group in list(self.groups.values()):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(group, signal.SIGKILL)
-        self.honcho.kill()
-        self.honcho.wait()
-        self.reader.join(5)
-
-    def run(self) -> bool:
-        """Whether all still run. Honcho misses a killed process whose children hold its output."""
-        dead = [name for name, pid in list(self.groups.items()) if not identity(pid)]
-        if dead:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.honcho.wait(1)
-            self.died = self.died or f"{dead[0]} was killed"
-        return not dead and self.honcho.poll() is None
-
-    def why(self) -> str:
-        """Who died, and what it said last."""
-        name = self.died.split(" ")[0] or "system"
-        said = "\n".join(f"  {line}" for line in self.last[name])
-        return f"{self.died or 'honcho ended'}, so everything was stopped. Its last lines:\n{said}"
-
-
-def serve(port: int, env: dict[str, str]) -> int:
+def serve(port: int, env: dict[str, str], services: list[str]) -> int:
     """Run web, worker and beat; say so once the site answers."""
     logins = run("Looking up the demo logins", [PYTHON, "manage.py", "load_demo", "--logins"], env)
-    processes = Processes(port, env)
+    processes = procfile.Processes(ROOT, port, env, show=say)
     try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        processes.watch()
         began = time.monotonic()
         while processes.run() and not answers(port):
             if time.monotonic() - began > READY_SECONDS:
@@ -363,7 +298,10 @@ def serve(port: int, env: dict[str, str]) -> int:
         if processes.run():
             say(banner(port, logins))
         while processes.run():
-            time.sleep(0.5)
+            ended = [name for name in services if embedded.status(LOCAL)[name] == "stopped"]
+            if ended:
+                raise Failure(f"{ended[0].capitalize()} ended; see its log in {LOCAL / ended[0]}.")
+            time.sleep(1)
     finally:
         processes.stop()
     raise Failure(processes.why())

@@ -25,7 +25,6 @@ class LoginForm(auth_forms.AuthenticationForm):
         field = self.fields["username"]
         field.label = _("Nome de usuário ou e-mail")
         field.max_length = field.widget.attrs["maxlength"] = 254
-        field.validators = []
         self.fields["password"].label = _("Senha")
         self.fields["password"].max_length = 128
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from django.db.models import Q
 
@@ -23,7 +23,7 @@ class KnownBooks:
     another. A refusal is better than a guess: an ISBN and an id never move between books.
     """
 
-    def __init__(self, records: Iterable[Record]):
+    def __init__(self, records: list[Record]):
         self._by_isbn: dict[str, Book] = {}
         self._by_source: dict[tuple[str, int], Book] = {}
         self._by_work: dict[tuple, list[Book]] = defaultdict(list)
@@ -70,7 +70,7 @@ class KnownBooks:
         free = [book for book in books if book.pk not in claims]
         return free[0] if len(free) == 1 else None
 
-    def _load_strong(self, records: Iterable[Record]) -> list[Book]:
+    def _load_strong(self, records: list[Record]) -> list[Book]:
         wanted = Q(isbn13__in=[record.isbn13 for record in records if record.isbn13])
         ids: dict[str, list[int]] = defaultdict(list)
         for record in records:
@@ -86,7 +86,7 @@ class KnownBooks:
                 self._by_source[book.source, book.source_id] = book
         return books
 
-    def _load_works(self, records: Iterable[Record]) -> list[Book]:
+    def _load_works(self, records: list[Record]) -> list[Book]:
         # A title of signs only folds to nothing; its key is the title itself.
         titles = {record.work_key[0] for record in records}
         bare = Q(folded_title="", title__in=titles)

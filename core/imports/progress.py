@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TextIO
+from django.core.management.base import OutputWrapper
 
 _WIDTH = 40
 _STEPS = 10
@@ -11,7 +11,7 @@ _STEPS = 10
 class Progress:
     """Shows ``done`` of ``total`` on ``stream``."""
 
-    def __init__(self, stream: TextIO, total: int, what: str):
+    def __init__(self, stream: OutputWrapper, total: int, what: str):
         self._stream = stream
         self._total = total
         self._what = what
@@ -32,5 +32,5 @@ class Progress:
             self._say(f"{self._done}/{self._total} {self._what}\n")
 
     def _say(self, text: str) -> None:
-        self._stream.write(text)
+        self._stream.write(text, style_func=str, ending="")
         self._stream.flush()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +29,36 @@ class _Row(NamedTuple):
     last: int
     cells: list[str]
     broken: str = ""
+
+
+class _Lines:
+    """The lines of a file, with a way back to the second line of the row being read."""
+
+    def __init__(self, file: Iterable[str]):
+        self._file = iter(file)
+        self._ahead: deque[str] = deque()
+        self._row: list[str] = []
+        self.first = self.last = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._ahead.popleft() if self._ahead else next(self._file)
+        self.last += 1
+        self._row.append(line)
+        return line
+
+    def begin_row(self) -> None:
+        """Forget the lines so far: a row begins."""
+        self._row.clear()
+        self.first = self.last + 1
+
+    def go_back(self) -> str:
+        """Return the first line of the row; the others will be read again."""
+        self._ahead.extendleft(reversed(self._row[1:]))
+        self.last = self.first
+        return self._row[0]
 
 
 class Reader:
@@ -69,29 +100,32 @@ class Reader:
         )
 
     def _rows(self) -> Iterator[_Row]:
-        """Rows that are not blank. Bytes that are no UTF-8 stay in them as surrogates."""
+        """Rows that are not blank. Bytes that are no UTF-8 stay in them as surrogates.
+
+        A quote that is never closed would swallow the rows after it; ``strict`` notices at the
+        next quote, and reading goes on one line below.
+        """
         with self.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            reader = csv.reader(file)
+            lines = _Lines(file)
             while True:
-                first = reader.line_num + 1
+                lines.begin_row()
                 try:
-                    cells = next(reader)
+                    cells = next(csv.reader(lines, strict=True))
                 except StopIteration:
                     return
-                except csv.Error as error:  # the next call begins at the line after
-                    yield _Row(first, reader.line_num, [], str(error))
+                except csv.Error as error:
+                    yield _Row(lines.first, lines.last, [lines.go_back()], str(error))
                     continue
                 if cells:
-                    yield _Row(first, reader.line_num, cells)
+                    yield _Row(lines.first, lines.last, cells)
 
     def _check(self, row: _Row) -> None:
         """Raise ``Refused`` for what no shape can read."""
-        where = f", lines {row.first} to {row.last}" if row.last > row.first else ""
         if row.broken:
-            raise Refused(Refusal.CSV, row.broken + where)
+            raise Refused(Refusal.CSV, row.broken)
         if len(row.cells) != len(self._header):
-            count = f"{len(row.cells)} instead of {len(self._header)}"
-            raise Refused(Refusal.COLUMNS, count + where)
+            lines = f", lines {row.first} to {row.last}" if row.last > row.first else ""
+            raise Refused(Refusal.COLUMNS, f"{len(row.cells)} of {len(self._header)}{lines}")
         text = "".join(row.cells)
         if "\0" in text:
             raise Refused(Refusal.NUL)
@@ -99,4 +133,6 @@ class Reader:
             raise Refused(Refusal.UTF8)
 
     def _seeming_title(self, row: _Row) -> str:
-        return row.cells[self._title_at] if len(row.cells) > self._title_at else ""
+        """The title, or where nobody can say which cell that is, all there is."""
+        whole = len(row.cells) == len(self._header)
+        return row.cells[self._title_at] if whole else ", ".join(row.cells)

@@ -11,7 +11,7 @@ from .reading import Reader, RefusedRow
 from .records import Record
 from .remarks import Refusal, Remark, Report
 from .repeats import Repeats, choose
-from .writing import Written, write_batch
+from .writing import write_batch
 
 BATCH = 500
 _ATTEMPTS = 3
@@ -65,8 +65,6 @@ class Import:
                 self._refuse(row.line, row.remark, row.title)
                 advance(1)
                 continue
-            for remark in row.remarks:
-                self._report.add(row.line, remark, row.title)
             (waiting if self._repeats.touch(row) else batch).append(row)
             if len(batch) == BATCH:
                 self._take(batch, advance)
@@ -87,7 +85,7 @@ class Import:
         if not batch:
             return
         try:
-            self._count(write_batch(batch, self._claims, dry_run=self._dry_run))
+            self._write(batch)
         except (IntegrityError, DataError):  # another writer was faster, or one row is odd
             for record in batch:
                 self._take_one(record)
@@ -96,20 +94,25 @@ class Import:
     def _take_one(self, record: Record) -> None:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                self._count(write_batch([record], self._claims, dry_run=self._dry_run))
+                self._write([record])
                 return
             except (IntegrityError, DataError) as error:
                 if attempt == _ATTEMPTS:
                     words = str(error).partition("\n")[0]
                     self._refuse(record.line, Remark(Refusal.DATABASE, words), record.title)
 
-    def _count(self, written: Written) -> None:
+    def _write(self, batch: list[Record]) -> None:
+        written = write_batch(batch, self._claims, dry_run=self._dry_run)
         self.totals.new += written.new
         self.totals.changed += written.changed
         self.totals.unchanged += written.unchanged
         self._claims |= written.claims
         for record, remark in written.refused:
             self._refuse(record.line, remark, record.title)
+        refused = {record.line for record, _ in written.refused}
+        for record in batch:
+            for remark in () if record.line in refused else record.remarks:
+                self._report.add(record.line, remark, record.title)
 
     def _refuse(self, line: int, remark: Remark, title: str) -> None:
         self.totals.refused += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections import defaultdict
+from collections import ChainMap, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -13,7 +13,7 @@ from core.database import without_statement_timeout
 from core.models import Author, Book, BookAuthor
 from core.text import slug_base
 
-from .identity import Claims, KnownBooks
+from .identity import KnownBooks
 from .names import name_key
 from .records import Record
 from .remarks import Refused, Remark
@@ -37,7 +37,7 @@ class Written:
     claims: dict[int, int] = field(default_factory=dict)
 
 
-def write_batch(records: list[Record], claims: Claims, *, dry_run: bool = False) -> Written:
+def write_batch(records: list[Record], claims: dict[int, int], *, dry_run: bool = False) -> Written:
     """Write ``records`` in one transaction; ``claims`` are the books earlier rows were.
 
     About ten queries and one more for each set of columns that changed together. No two
@@ -48,18 +48,20 @@ def write_batch(records: list[Record], claims: Claims, *, dry_run: bool = False)
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ONE_IMPORT_AT_A_TIME])
         written = _write(records, claims)
-        transaction.set_rollback(dry_run)
+        if dry_run:
+            transaction.set_rollback(True)
     return written
 
 
-def _write(records: list[Record], claims: Claims) -> Written:
+def _write(records: list[Record], claims: dict[int, int]) -> Written:
     written = Written()
     known = KnownBooks(records)
     new: list[Record] = []
     met: list[tuple[Book, Record]] = []
+    claimed = ChainMap(written.claims, claims)
     for record in records:
         try:
-            book = known.find(record, {**claims, **written.claims} if written.claims else claims)
+            book = known.find(record, claimed)
         except Refused as refused:
             written.refused.append((record, refused.remark))
             continue

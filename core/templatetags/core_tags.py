@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from core.languages import LANGUAGE_NAMES
@@ -20,10 +21,11 @@ register = template.Library()
 def when(moment: datetime, style: str = "SHORT_DATE_FORMAT") -> SafeString:
     """A ``<time>`` in the reader's language; ``style`` names one of Django's date formats."""
     local = timezone.localtime(moment)
+    text = date_format(local, style)
+    if (get_language() or "").startswith("pt"):
+        text = text.lower()  # Django writes "1 de Novembro"
     return format_html(
-        '<time datetime="{}">{}</time>',
-        local.isoformat(timespec="seconds"),
-        date_format(local, style),
+        '<time datetime="{}">{}</time>', local.isoformat(timespec="seconds"), text
     )
 
 

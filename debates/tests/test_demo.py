@@ -71,7 +71,7 @@ class LoadedTests(TestCase):
         depths = DebatePost.objects.values_list("depth", flat=True)
         for depth in range(5):
             assert list(depths).count(depth) >= 5, depth
-        assert max(depths) <= PATH_LEVELS + 2
+        assert max(depths) > PATH_LEVELS  # one thread shows what happens below the cap
 
     def test_no_counter_drifts(self):
         for topic in DebateTopic.objects.all():

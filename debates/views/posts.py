@@ -75,6 +75,7 @@ def _reply_page(request, topic, form, parent_id, status: int = 200) -> HttpRespo
         if not parent_id.isascii() or not parent_id.isdigit():
             raise Http404
         parent = get_object_or_404(posts.select_related("author"), pk=int(parent_id[:18]))
+        form.auto_id = f"id_{parent.pk}_%s"  # the page already holds the form for the whole debate
     context = {
         "topic": topic,
         "form": form,

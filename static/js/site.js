@@ -28,9 +28,21 @@
     if (!place) return;
     event.preventDefault();
     place.replaceChildren();
-    const opener = document.querySelector(`[hx-target="#${place.id}"]`);
-    if (opener) opener.focus();
+    const back = document.querySelector(`[hx-target="#${place.id}"]`);
+    if (back) back.focus();
   });
+
+  // Folded spoilers can all be opened at once by somebody who has read the book.
+  const opener = document.querySelector("[data-open-spoilers]");
+  const folded = document.querySelectorAll(".post .spoiler");
+  if (opener && folded.length > 1) {
+    opener.hidden = false;
+    opener.addEventListener("click", () => {
+      for (const spoiler of folded) spoiler.open = true;
+      opener.hidden = true;
+      folded[0].querySelector("summary").focus();
+    });
+  }
 
   // What htmx cannot finish, the browser does: its answer is a page that says why.
   const plainly = (event) => {

@@ -42,7 +42,7 @@ class Command(BaseCommand):
         except UnusableFile as error:
             raise CommandError(str(error)) from error
         except OSError as error:
-            raise CommandError(f"{error.filename}: {error.strerror}") from error
+            raise CommandError(f"{error.filename or file}: {error.strerror}") from error
         for reason, count in sorted(remarks.counts.items()):
             kind = "note" if isinstance(reason, Note) else "refused"
             self.stdout.write(f"  {count:6} {kind}: {reason}")

@@ -1,0 +1,105 @@
+"""The processes of the ``Procfile``: run together under honcho, and certain to end together."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections import defaultdict, deque
+from collections.abc import Callable
+from pathlib import Path
+
+from .processes import identity
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
+STOP_SECONDS = 15  # honcho itself kills what ignores it after 5
+KEPT_LINES = 20
+
+
+def commands(root: Path) -> dict[str, str]:
+    """The shell command of each process by name."""
+    text = (root / "Procfile").read_text()
+    return dict(re.findall(r"^([A-Za-z0-9_-]+):\s*(.+)$", text, re.MULTILINE))
+
+
+def variables(root: Path) -> set[str]:
+    """What the environment may set: the names that the commands use."""
+    return set(re.findall(r"\$\{(\w+):-", " ".join(commands(root).values())))
+
+
+class Processes:
+    """A running ``Procfile``.
+
+    Honcho starts each process in a group of its own and prints their lines with their names;
+    ``show`` gets each line. SIGINT, SIGTERM and SIGHUP are blocked from the moment honcho exists
+    until the caller, ready to stop it, calls ``watch``: none is left behind by a signal between.
+    """
+
+    def __init__(self, root: Path, port: int, env: dict[str, str], show: Callable[[str], None]):
+        self.show = show
+        self.last: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=KEPT_LINES))
+        self.groups: dict[str, int] = {}  # name -> process group
+        self.died = ""
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        self.honcho = subprocess.Popen(
+            [sys.executable, "-m", "honcho", "-e", os.devnull, "start", "-p", str(port)],
+            cwd=root,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # Ctrl-C reaches it through us, once
+            preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS),
+        )
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+
+    def watch(self) -> None:
+        """Let signals through again."""
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+    def read(self) -> None:
+        """Show honcho's lines, and learn from them who started and who ended."""
+        assert self.honcho.stdout is not None  # noqa: S101  for the type checker: a pipe
+        for line in self.honcho.stdout:
+            line = line.rstrip("\n")
+            head, bar, text = line.partition("| ")
+            name = (head.split() or [""])[-1]
+            self.last[name].append(text if bar else line)
+            if name == "system":
+                if began := re.match(r"(\S+) started \(pid=(\d+)\)", text):
+                    self.groups[began[1]] = int(began[2])
+                if ended := re.match(r"(\S+) stopped \(rc=(-?\d+)\)", text):
+                    self.died = self.died or f"{ended[1]} ended with code {ended[2]}"
+            self.show(line)
+
+    def run(self) -> bool:
+        """Whether all still run. Honcho misses a killed process whose children hold its output."""
+        dead = [name for name, pid in list(self.groups.items()) if not identity(pid)]
+        if dead:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.honcho.wait(1)
+            self.died = self.died or f"{dead[0]} was killed"
+        return not dead and self.honcho.poll() is None
+
+    def stop(self) -> None:
+        """End honcho and every process of every group it started; at most ``STOP_SECONDS`` + 5."""
+        with contextlib.suppress(ProcessLookupError):
+            self.honcho.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.honcho.wait(STOP_SECONDS)
+        for group in list(self.groups.values()):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, signal.SIGKILL)
+        self.honcho.kill()
+        self.honcho.wait()
+        self.reader.join(5)
+
+    def why(self) -> str:
+        """Who died, and what it said last."""
+        name = self.died.split(" ")[0] or "system"
+        said = "\n".join(f"  {line}" for line in self.last[name])
+        return f"{self.died or 'honcho ended'}, so everything was stopped. Its last lines:\n{said}"
