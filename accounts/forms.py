@@ -5,6 +5,7 @@ from __future__ import annotations
 from django import forms
 from django.contrib.auth import forms as auth_forms
 from django.contrib.auth import password_validation
+from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
 
 from core.models import HALF_STARS
@@ -121,12 +122,20 @@ class ProgressForm(forms.ModelForm):
         return data
 
 
+def _rating_choices() -> list[tuple[str, str]]:
+    """Five stars first, each number as the reader's language writes it."""
+    marks = [
+        (str(halves), f"{number_format(halves / 2, decimal_pos=1)} ★")
+        for halves in range(HALF_STARS, 0, -1)
+    ]
+    return [("", _("escolha")), *marks]
+
+
 class ReviewForm(forms.ModelForm):
     rating = forms.TypedChoiceField(
         label=_("Nota"),
         coerce=int,
-        choices=[("", _("escolha"))]
-        + [(str(halves), f"{halves / 2:.1f} ★") for halves in range(HALF_STARS, 0, -1)],
+        choices=_rating_choices,
         error_messages={"required": _("Escolha de meia a cinco estrelas.")},
     )
 

@@ -40,7 +40,9 @@ DEBUG = config("DEBUG", default=False, cast=bool)
 SITE_URL = config("SITE_URL", default="").rstrip("/")
 _site = urlsplit(SITE_URL)
 HTTPS = _site.scheme == "https"
-ALLOWED_HOSTS = [_site.hostname] if _site.hostname else ["localhost", "127.0.0.1", "[::1]"]
+# This machine's own names stay: health probes use them.
+ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
+ALLOWED_HOSTS += [_site.hostname] if _site.hostname else []
 ALLOWED_HOSTS += config("ALLOWED_HOSTS", default="", cast=Csv())
 
 ROOT_URLCONF = "cgbookstore.urls"

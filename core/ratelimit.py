@@ -6,6 +6,7 @@ The counting is django-ratelimit's; this module decides whom it counts.
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:  # settings.py imports this module: nothing here may import settings at the top
@@ -15,6 +16,7 @@ if TYPE_CHECKING:  # settings.py imports this module: nothing here may import se
 
     View = Callable[..., HttpResponse]
 
+_RATE = re.compile(r"[0-9]+/([1-9][0-9]*)?[smhd]")
 UNKNOWN_ADDRESS = "0.0.0.0"  # noqa: S104  a bucket for requests without an address, nothing binds to it
 
 
@@ -34,8 +36,10 @@ def parse_limit(text: str, *, default: Limit) -> Limit:
     """
     if not text:
         return default
-    rate, burst = (part.strip() for part in text.split(","))
-    return default._replace(rate=rate, burst=burst)
+    rates = [part.strip() for part in text.split(",")]
+    if len(rates) != 2 or not all(_RATE.fullmatch(rate) for rate in rates):
+        raise ValueError(f"not two rates like 120/h,20/m: {text}")
+    return default._replace(rate=rates[0], burst=rates[1])
 
 
 def client_address(request: HttpRequest) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from django_redis.client import DefaultClient
+from django_redis.exceptions import ConnectionInterrupted
+from redis.exceptions import RedisError
 
 SCAN_BATCH_KEYS = 500
 
@@ -19,10 +21,13 @@ class Client(DefaultClient):
         client = client or self.get_client(write=True)
         pattern = self.make_pattern("*")
         batch: list[bytes] = []
-        for key in client.scan_iter(match=pattern, count=SCAN_BATCH_KEYS):
-            batch.append(key)
-            if len(batch) >= SCAN_BATCH_KEYS:
+        try:
+            for key in client.scan_iter(match=pattern, count=SCAN_BATCH_KEYS):
+                batch.append(key)
+                if len(batch) >= SCAN_BATCH_KEYS:
+                    client.unlink(*batch)
+                    batch.clear()
+            if batch:
                 client.unlink(*batch)
-                batch.clear()
-        if batch:
-            client.unlink(*batch)
+        except RedisError as error:  # the backend decides what a dead server costs
+            raise ConnectionInterrupted(connection=client) from error

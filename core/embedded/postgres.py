@@ -64,7 +64,7 @@ def find(place: Path) -> int:
         pid = int((place / "data" / "postmaster.pid").read_text().split("\n")[0])
     except (OSError, ValueError):
         return 0
-    return pid if identity(pid) and str(place / "data") in command(pid) else 0
+    return pid if f" {place / 'data'} " in f"{command(pid)} " else 0
 
 
 def stop(place: Path, pid: int) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from .account import home
 from .errors import EmbeddedError
 from .processes import identity
 
@@ -36,7 +37,11 @@ class Server:
 
 
 def read(folder: Path) -> dict[str, Server]:
-    """The servers by name; empty when the file is missing, not ours to read, or damaged."""
+    """The servers by name; none when the file is missing, not ours to read, damaged or a copy.
+
+    A copied folder brings the record of the original's servers along: those are not its own.
+    """
+    homes = [str(place) for place in (folder.resolve(), home(folder)) if place]
     known = {field.name: field.type for field in fields(Server)}
     try:
         rows = json.loads((folder / "services.json").read_text())
@@ -46,7 +51,9 @@ def read(folder: Path) -> dict[str, Server]:
     except (OSError, ValueError, AttributeError, TypeError):
         return {}
     sound = all(type(getattr(server, k)) is known[k] for server in servers.values() for k in known)
-    return servers if sound else {}
+    if not sound:
+        return {}
+    return {name: row for name, row in servers.items() if str(Path(row.place).parent) in homes}
 
 
 def write(folder: Path, servers: dict[str, Server]) -> None:

@@ -21,7 +21,7 @@ class Progress:
     def advance(self, count: int) -> None:
         """Count ``count`` more and show it when that says something new."""
         before, self._done = self._done, min(self._done + count, self._total)
-        if not self._total:
+        if not count or not self._total:
             return
         if self._is_terminal:
             filled = _WIDTH * self._done // self._total

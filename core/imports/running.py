@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from django.db import DataError, IntegrityError
 
+from core.database import analyze
+from core.models import Author, Book, BookAuthor
+
 from .reading import Reader, RefusedRow
 from .records import Record
 from .remarks import Refusal, Remark, Report
@@ -71,6 +74,8 @@ class Import:
                 batch = []
         self._take(batch, advance)
         self._take_chosen(waiting, advance)
+        if not self._dry_run and self.totals.new + self.totals.changed:
+            analyze(Author, Book, BookAuthor)
         return self.totals
 
     def _take_chosen(self, waiting: list[Record], advance: Callable[[int], None]) -> None:

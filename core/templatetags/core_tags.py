@@ -30,8 +30,8 @@ def when(moment: datetime, style: str = "SHORT_DATE_FORMAT") -> SafeString:
 
 
 @register.filter
-def language_name(code: str) -> str:
-    """The name of a book's language, ``""`` for one the catalogue does not know."""
+def written_in(code: str) -> str:
+    """The name of a book's language (Django's ``language_name`` knows other codes), ``""`` for one the catalogue does not know."""
     return str(LANGUAGE_NAMES.get(code, ""))
 
 
