@@ -36,6 +36,7 @@ VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 LOCAL = ROOT / ".local"
+RUNNING = LOCAL / "up.json"  # who runs, in case this is killed
 INSTALLED = VENV / "installed.json"  # requirement file -> hash of it and all it includes
 TEST_PREFIX = "cgbookstore-test-"
 OUTPUT = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
@@ -225,27 +226,30 @@ def set_up(requirements: str) -> None:
 
 def up(port: int) -> int:
     """Run the site until Ctrl-C. The pair is stopped at the end if this call started it."""
-    if not is_free(port):
-        raise Failure(
-            f"Port {port} is taken by another program: stop it, or choose a port, for example "
-            f"`python3 dev.py up --port {port + 1}`."
-        )
-    set_up("requirements-local.txt")
-    write_env()
-    given = env_file() | os.environ
-    wanted = {"postgres": "DATABASE_URL", "redis": "REDIS_URL"}
-    services = [name for name, variable in wanted.items() if not given.get(variable)]
-    env = child_env() | {name: given[name] for name in procfile.variables(ROOT) if name in given}
     with only_one():
-        idle = [name for name in services if embedded.status(LOCAL)[name] == "stopped"]
+        left = procfile.end_left(RUNNING)
+        if left:
+            say(f"· Ended what a killed `up` had left running: {', '.join(left)}")
+        if not is_free(port):
+            raise Failure(
+                f"Port {port} is taken by another program: stop it, or choose a port, for example "
+                f"`python3 dev.py up --port {port + 1}`."
+            )
+        set_up("requirements-local.txt")
+        write_env()
+        given = env_file() | os.environ
+        wanted = {"postgres": "DATABASE_URL", "redis": "REDIS_URL"}
+        services = [name for name, variable in wanted.items() if not given.get(variable)]
+        env = child_env() | {name: given[name] for name in procfile.variables(ROOT) & given.keys()}
+        ours = [name for name in services if left or embedded.status(LOCAL)[name] == "stopped"]
         try:
-            if idle:
-                with step("Starting " + " and ".join(map(str.capitalize, idle))):
-                    embedded.start(LOCAL, services=idle)
+            if ours:
+                with step("Starting " + " and ".join(map(str.capitalize, ours))):
+                    embedded.start(LOCAL, services=ours)
             prepare(env)
             return serve(port, env, services)
         finally:
-            embedded.stop(LOCAL, idle)
+            embedded.stop(LOCAL, ours)
 
 
 @contextlib.contextmanager
@@ -287,7 +291,7 @@ def static_digest(root: Path) -> str:
 def serve(port: int, env: dict[str, str], services: list[str]) -> int:
     """Run web, worker and beat; say so once the site answers."""
     logins = run("Looking up the demo logins", [PYTHON, "manage.py", "load_demo", "--logins"], env)
-    processes = procfile.Processes(ROOT, port, env, show=say)
+    processes = procfile.Processes(ROOT, port, env, record=RUNNING, show=say)
     try:
         processes.watch()
         began = time.monotonic()

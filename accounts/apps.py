@@ -1,9 +1,10 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class AccountsConfig(AppConfig):
     name = "accounts"
-    verbose_name = "Leitores"
+    verbose_name = _("Leitores")
 
     def ready(self) -> None:
         from . import sections  # noqa: F401  registers itself

@@ -7,10 +7,17 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.utils.cache import patch_vary_headers
+from django_htmx.middleware import HtmxDetails
+
+
+class HtmxRequest(HttpRequest):
+    """A request as django-htmx' middleware leaves it."""
+
+    htmx: HtmxDetails
 
 
 def answer(
-    request: HttpRequest, part: str, context: dict[str, Any], *, else_to: Any
+    request: HtmxRequest, part: str, context: dict[str, Any], *, else_to: Any
 ) -> HttpResponse:
     """Return ``part`` to htmx, a redirect to ``else_to`` to a browser without scripts."""
     response = render(request, part, context) if request.htmx else redirect(else_to)

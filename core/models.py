@@ -186,7 +186,9 @@ class Book(models.Model):
 class BookAuthor(models.Model):
     """One name on a cover, in its order."""
 
-    book = models.ForeignKey(Book, models.CASCADE, related_name="credits", db_index=False)
+    book = models.ForeignKey(
+        Book, models.CASCADE, related_name="credits", db_index=False, verbose_name=_("livro")
+    )
     author = models.ForeignKey(
         Author, models.PROTECT, related_name="credits", verbose_name=_("autor")
     )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db.models import BooleanField, F, Func, Model, QuerySet, Value
+from django.db.models import BooleanField, F, Field, Func, Model, QuerySet, Value
 from django.db.models.functions import Cast
 from django.http import Http404, QueryDict
 
@@ -169,8 +169,8 @@ def _values(model: type[Model], names: list[str], key: str) -> list[Value | Cast
 def _value(model: type[Model], name: str, text: Any) -> Value | Cast:
     *path, last = name.split("__")
     for step in path:
-        model = model._meta.get_field(step).related_model
-    field = model._meta.get_field(last)
+        model = model._meta.get_field(step).related_model  # type: ignore[assignment]  # a relation
+    field: Field = model._meta.get_field(last)  # type: ignore[assignment]  # a column
     value = field.to_python(text)
     field.run_validators(value)  # a number beyond its column is no key
     if value is None or (isinstance(value, str) and "\x00" in value):

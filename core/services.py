@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 
 from .models import Book
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
 
 class Refused(Exception):
     """A write the house declines, with a sentence for the reader in ``message``."""
 
-    message = ""
+    message: StrOrPromise = ""
 
-    def __init__(self, message: str = ""):
+    def __init__(self, message: StrOrPromise = ""):
         self.message = message or self.message
         super().__init__(str(self.message))
 

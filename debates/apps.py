@@ -1,9 +1,10 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class DebatesConfig(AppConfig):
     name = "debates"
-    verbose_name = "Debates"
+    verbose_name = _("Debates")
 
     def ready(self) -> None:
         from . import sections  # noqa: F401  registers itself

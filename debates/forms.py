@@ -13,6 +13,7 @@ from .models import DebatePost, DebateTopic
 
 def _spoiler_field() -> forms.IntegerField:
     return forms.IntegerField(
+        # xgettext:no-python-format
         label=_("Spoilers até (% do livro)"),
         min_value=0,
         max_value=100,

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -34,6 +35,11 @@ def folder():
     yield path
     embedded.remove(path)
     shutil.rmtree(path)
+
+
+def start(folder, **options):
+    """Start without waiting for the disk: for tests that do not pull the plug."""
+    return embedded.start(folder, durable=False, **options)
 
 
 def ask(url, *statements):
@@ -110,9 +116,9 @@ class TestStart:
             assert client.get("kept") == b"42"
 
     def test_a_second_start_returns_the_running_servers(self, folder):
-        first = embedded.start(folder)
+        first = start(folder)
         ran = pids(folder)
-        second = embedded.start(folder)
+        second = start(folder)
         assert second == first
         assert pids(folder) == ran
         assert (first.started, second.started) == (("postgres", "redis"), ())
@@ -125,10 +131,10 @@ class TestStart:
         assert "running at 127.0.0.1" in said[0]
 
     def test_only_one_of_the_two(self, folder):
-        found = embedded.start(folder, services=["redis"])
+        found = start(folder, services=["redis"])
         assert (found.database_url, found.started) == (None, ("redis",))
         assert not (folder / "postgres").exists()
-        found = embedded.start(folder, services=["postgres"])
+        found = start(folder, services=["postgres"])
         assert found.database_url and found.redis_url
         embedded.stop(folder, ["redis"])
         assert embedded.addresses(folder).redis_url is None
@@ -143,24 +149,21 @@ class TestStart:
             assert client.config_get("save") == {"save": ""}
 
     def test_passwords_are_asked_for_and_kept_to_the_owner(self, folder):
-        found = embedded.start(folder)
+        found = start(folder)
         kept = record.read(folder)
         assert stat.S_IMODE((folder / "services.json").stat().st_mode) == 0o600
         with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
             ask(found.database_url.replace(kept["postgres"].password, "wrong"))
-        with (
-            cache(f"redis://127.0.0.1:{kept['redis'].port}/1") as client,
-            pytest.raises(redis.AuthenticationError),
-        ):
-            client.ping()
+        with pytest.raises(redis.AuthenticationError):
+            cache(f"redis://127.0.0.1:{kept['redis'].port}/1").ping()
 
     def test_no_default_port_and_another_one_when_the_last_is_taken(self, folder):
-        embedded.start(folder)
+        start(folder)
         before = {name: server.port for name, server in record.read(folder).items()}
         assert set(before.values()) <= set(processes.PORTS)
         embedded.stop(folder)
         with socket_on(before["postgres"]), socket_on(before["redis"]):
-            found = embedded.start(folder)
+            found = start(folder)
             after = {name: server.port for name, server in record.read(folder).items()}
             assert not set(before.values()) & set(after.values())
             assert ask(found.database_url, "SELECT 1") == [(1,)]
@@ -171,19 +174,19 @@ class TestStart:
         with pytest.raises(
             embedded.EmbeddedError, match="no Redis to start.*redis-server.*REDIS_URL"
         ):
-            embedded.start(folder)
+            start(folder)
         assert embedded.addresses(folder) is None
         assert not postgres.find(folder / "postgres")
         monkeypatch.setattr(postgres, "find_spec", lambda name: None)
         with pytest.raises(embedded.EmbeddedError, match="no Postgres to start.*DATABASE_URL"):
-            embedded.start(folder)
+            start(folder)
 
     def test_a_server_that_cannot_start_names_its_log(self, folder):
-        embedded.start(folder, services=["postgres"])
+        start(folder, services=["postgres"])
         embedded.stop(folder)
         (folder / "postgres" / "data" / "global" / "pg_control").unlink()
         with pytest.raises(embedded.EmbeddedError, match="could not start; its log .*postgres.log"):
-            embedded.start(folder, services=["postgres"])
+            start(folder, services=["postgres"])
 
     def test_windows_is_told_its_ways(self, folder, monkeypatch):
         monkeypatch.setattr(embedded, "os", SimpleNamespace(name="nt"))
@@ -204,7 +207,7 @@ class TestAccidents:
         assert ask(again.database_url, "SELECT count(*) FROM kept") == [(1000,)]
 
     def test_a_record_of_dead_or_strange_processes_is_no_address(self, folder):
-        found = embedded.start(folder)
+        found = start(folder)
         kept = json.loads((folder / "services.json").read_text())
         embedded.stop(folder)
         (folder / "services.json").write_text(json.dumps(kept))  # as a power cut leaves it
@@ -218,7 +221,7 @@ class TestAccidents:
             (folder / "postgres" / "data" / "postmaster.pid").write_text(lock)
             assert embedded.addresses(folder) is None
             assert embedded.stop(folder) == ()
-            assert embedded.start(folder) == found
+            assert start(folder) == found
             embedded.stop(folder)
             assert stranger.poll() is None, "a process of somebody else was ended"
             stranger.kill()
@@ -229,11 +232,11 @@ class TestAccidents:
         assert embedded.addresses(folder) is None
 
     def test_a_lost_record_costs_no_rows_and_leaves_no_server(self, folder):
-        found = embedded.start(folder)
+        found = start(folder)
         ask(found.database_url, "CREATE TABLE kept AS SELECT 42 AS answer")
         lost = pids(folder)
         (folder / "services.json").unlink()
-        again = embedded.start(folder)
+        again = start(folder)
         assert not any(map(processes.identity, lost.values()))
         assert ask(again.database_url, "SELECT answer FROM kept") == [(42,)]
         running = pids(folder)
@@ -242,7 +245,7 @@ class TestAccidents:
         assert not any(map(processes.identity, running.values()))
 
     def test_a_copy_of_the_folder_leaves_the_original_alone(self, folder):
-        found = embedded.start(folder, services=["redis"])
+        found = start(folder, services=["redis"])
         copy = folder / "copy"
         copy.mkdir()
         shutil.copytree(folder / "redis", copy / "redis")
@@ -253,7 +256,7 @@ class TestAccidents:
 
     def test_a_hanging_server_is_stopped_all_the_same(self, folder, monkeypatch):
         monkeypatch.setattr(embedded_redis, "STOPS", (("SIGTERM", 0.2), ("SIGKILL", 5.0)))
-        embedded.start(folder, services=["redis"])
+        start(folder, services=["redis"])
         pid = pids(folder)["redis"]
         os.kill(pid, signal.SIGSTOP)
         embedded.stop(folder)
@@ -264,7 +267,7 @@ class TestFolders:
     def test_no_folder_above_changes(self, folder):
         above = [folder, *folder.parents]
         before = [(path.stat().st_mode, path.stat().st_uid) for path in above]
-        embedded.start(folder)
+        start(folder)
         assert [(path.stat().st_mode, path.stat().st_uid) for path in above] == before
 
     @as_root
@@ -284,14 +287,14 @@ class TestFolders:
         monkeypatch.setattr(postgres, "find_spec", lambda name: spec)
         before = [path.stat().st_mode for path in sorted(private.rglob("*"))]
 
-        found = embedded.start(private / ".local")
+        found = start(private / ".local")
         ask(found.database_url, "CREATE TABLE kept AS SELECT 42 AS answer")
         server = record.read(private / ".local")["postgres"]
         assert Path(server.place).is_relative_to(outside / "cgbookstore")
         assert Path(server.binary).is_relative_to(outside / "cgbookstore")
         embedded.stop(private / ".local")
         (private / ".local" / "services.json").unlink()
-        found = embedded.start(private / ".local")
+        found = start(private / ".local")
         assert ask(found.database_url, "SELECT answer FROM kept") == [(42,)]
 
         assert stat.S_IMODE(private.stat().st_mode) == 0o700
@@ -302,11 +305,11 @@ class TestFolders:
 
     @as_root
     def test_a_home_that_became_private_is_said_not_replaced(self, folder):
-        embedded.start(folder, services=["postgres"])
+        start(folder, services=["postgres"])
         embedded.stop(folder)
         folder.chmod(0o700)
         with pytest.raises(embedded.EmbeddedError, match="can no longer be reached"):
-            embedded.start(folder, services=["postgres"])
+            start(folder, services=["postgres"])
         assert account.home(folder) is None
 
     @as_root
@@ -343,7 +346,7 @@ class TestTerminal:
         assert not any(map(processes.identity, running.values()))
 
     def test_the_foreground_leaves_what_ran_before(self, folder):
-        found = embedded.start(folder)
+        found = start(folder)
         with services("--folder", folder) as held:
             assert "nothing to hold" in held.communicate(timeout=30)[0]
         assert embedded.addresses(folder) == found
@@ -377,15 +380,13 @@ class TestLock:
         try:
             assert inside.wait(10)
             with pytest.raises(embedded.EmbeddedError, match="Another process"):
-                embedded.start(folder)
+                start(folder)
         finally:
             leave.set()
             other.join()
 
 
 def socket_on(port):
-    import socket
-
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))

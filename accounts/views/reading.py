@@ -28,7 +28,9 @@ def shelve_book(request: HttpRequest, slug: str) -> HttpResponse:
     book = get_object_or_404(Book, slug=slug)
     form = ShelfForm(request.POST)
     if not form.is_valid():
-        return HttpResponse(_("Esta estante não existe."), status=400, content_type="text/plain")
+        return HttpResponse(
+            _("Esta estante não existe."), status=400, content_type="text/plain; charset=utf-8"
+        )
     services.shelve_book(user=request.user, book=book, **form.cleaned_data)
     context = {"book": book, "form": form, "saved": True}
     return answer(request, "accounts/_shelf_form.html", context, else_to=book)

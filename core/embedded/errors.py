@@ -24,7 +24,8 @@ class ServicesMissing(SetUpMissing):
 
 
 def ending(log: Path) -> str:
-    """Where the log is and what it says last, as the middle of a sentence."""
-    lines = log.read_text(errors="replace").split("\n") if log.exists() else []
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "nothing")
-    return f"its log {log} ends with “{last}”"
+    """Where the log is and what it says last, best a fatal error, as the middle of a sentence."""
+    text = log.read_text(errors="replace") if log.exists() else ""
+    lines = [line.strip() for line in text.split("\n") if line.strip()][-12:]
+    fatal = [line for line in lines if "FATAL" in line or "PANIC" in line]
+    return f"its log {log} ends with “{(fatal or lines or ['nothing'])[-1]}”"

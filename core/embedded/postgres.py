@@ -251,8 +251,9 @@ def _single_user(
 
 
 def _forget_stranger(place: Path) -> None:
-    """Correct a ``postmaster.pid`` whose pid another program got after a reboot.
+    """Correct a ``postmaster.pid`` that names no Postgres of ours.
 
+    Another program has its number after a reboot, or the dead server has not been buried yet:
     Postgres would refuse to start beside it. Only the number is replaced: the rest of the file
     lets Postgres see whether children of a killed server still hold the memory.
     """
@@ -261,7 +262,7 @@ def _forget_stranger(place: Path) -> None:
         first, rest = path.read_text().split("\n", 1)
     except (OSError, ValueError):
         return
-    if first.isdigit() and identity(int(first)) and not find(place):
+    if first != str(NO_PID) and not find(place):
         with open(os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW), "w") as file:
             file.write(f"{NO_PID}\n{rest}")
 

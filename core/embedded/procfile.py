@@ -1,6 +1,7 @@
 """The processes of the ``Procfile``: run together under honcho, and certain to end together."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -29,15 +30,41 @@ def variables(root: Path) -> set[str]:
     return set(re.findall(r"\$\{(\w+):-", " ".join(commands(root).values())))
 
 
+def end_left(record: Path) -> list[str]:
+    """Kill what a killed run left behind, by the pids in ``record``; returns their names."""
+    try:
+        rows = json.loads(record.read_text())
+        left = [name for name, (pid, start) in rows.items() if identity(pid) == start]
+    except (OSError, ValueError, TypeError, AttributeError):
+        return []
+    for name in left:
+        _kill_group(rows[name][0])
+    record.unlink()
+    return left
+
+
+def _kill_group(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
+
+
 class Processes:
-    """A running ``Procfile``.
+    """A running ``Procfile``, with the pids in the file ``record`` in case this run is killed.
 
     Honcho starts each process in a group of its own and prints their lines with their names;
     ``show`` gets each line. SIGINT, SIGTERM and SIGHUP are blocked from the moment honcho exists
     until the caller, ready to stop it, calls ``watch``: none is left behind by a signal between.
     """
 
-    def __init__(self, root: Path, port: int, env: dict[str, str], show: Callable[[str], None]):
+    def __init__(
+        self,
+        root: Path,
+        port: int,
+        env: dict[str, str],
+        record: Path,
+        show: Callable[[str], None],
+    ):
+        self.record = record
         self.show = show
         self.last: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=KEPT_LINES))
         self.groups: dict[str, int] = {}  # name -> process group
@@ -72,9 +99,16 @@ class Processes:
             if name == "system":
                 if began := re.match(r"(\S+) started \(pid=(\d+)\)", text):
                     self.groups[began[1]] = int(began[2])
+                    self.write()
                 if ended := re.match(r"(\S+) stopped \(rc=(-?\d+)\)", text):
                     self.died = self.died or f"{ended[1]} ended with code {ended[2]}"
             self.show(line)
+
+    def write(self) -> None:
+        """Keep the groups for ``end_left``; honcho's own is one of them."""
+        groups = {"honcho": self.honcho.pid, **self.groups}
+        rows = {name: (group, identity(group)) for name, group in groups.items()}
+        self.record.write_text(json.dumps(rows))
 
     def run(self) -> bool:
         """Whether all still run. Honcho misses a killed process whose children hold its output."""
@@ -92,11 +126,13 @@ class Processes:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.honcho.wait(STOP_SECONDS)
         for group in list(self.groups.values()):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(group, signal.SIGKILL)
+            _kill_group(group)
         self.honcho.kill()
         self.honcho.wait()
         self.reader.join(5)
+        if self.honcho.stdout and not self.reader.is_alive():
+            self.honcho.stdout.close()
+        self.record.unlink(missing_ok=True)
 
     def why(self) -> str:
         """Who died, and what it said last."""

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from .errors import EmbeddedError, ending
-from .processes import command, end, free_port, identity
+from .processes import end, free_port, identity
 from .record import Server
 
 DATABASE = 1  # the cache's; sessions, limits and queue take 2, 3 and 0 of the same server
@@ -52,13 +52,7 @@ def log(server: Server) -> Path:
 
 def find(place: Path) -> int:
     """The pid of a Redis that was started from ``place``, recorded or not; 0: there is none."""
-    try:
-        pid = int((place / "redis.pid").read_text())
-        port = re.search(r"^port (\d+)$", (place / "redis.conf").read_text(), re.MULTILINE)
-    except (OSError, ValueError):
-        return 0
-    said = command(pid)
-    return pid if port and "redis-server" in said and f"127.0.0.1:{port[1]}" in said else 0
+    return int(_ask(place).get("process_id", 0))
 
 
 def stop(place: Path, pid: int) -> None:
@@ -94,7 +88,7 @@ def start(folder: Path, last: Server, *, durable: bool) -> Server:
         if done.returncode != 0:
             said = (done.stdout + done.stderr).strip().split("\n")[-1]
             raise EmbeddedError(f"Redis could not start: {program} said “{said}”.")
-        if pid := _wait(place, port, password, deadline):
+        if pid := _wait(place, deadline):
             return Server(port, password, program, str(place), pid, identity(pid) or "")
         port = 0  # somebody was faster: take another
     raise EmbeddedError(
@@ -132,11 +126,12 @@ def _configure(place: Path, port: int, password: str, durable: bool) -> None:
         file.write(CONFIG.format(port=port, password=password, save="60 1" if durable else '""'))
 
 
-def _wait(place: Path, port: int, password: str, deadline: float) -> int:
-    """The pid once our Redis answers with our password on ``port``; 0 if it ended instead."""
+def _wait(place: Path, deadline: float) -> int:
+    """The pid once the new Redis has read its data; 0 if it ended instead."""
     while time.monotonic() < deadline:
-        if answers(port, password):
-            return find(place)
+        said = _ask(place)
+        if said.get("loading") == "0":
+            return int(said["process_id"])
         try:
             pid = int((place / "redis.pid").read_text())
         except (OSError, ValueError):
@@ -147,14 +142,18 @@ def _wait(place: Path, port: int, password: str, deadline: float) -> int:
     return 0
 
 
-def answers(port: int, password: str) -> bool:
-    """Whether the Redis on ``port`` takes ``password`` and is ready: proof that it is ours."""
+def _ask(place: Path) -> dict[str, str]:
+    """What the Redis of ``place`` says of itself; empty when none answers that was started there.
+
+    The password and the path of its configuration prove it: a copy of the folder has neither.
+    """
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1) as line:
-            line.sendall(f"AUTH {password}\r\nPING\r\n".encode())
-            said = b""
-            while said.count(b"\r\n") < 2 and (more := line.recv(256)):
-                said += more
-    except OSError:
-        return False
-    return said == b"+OK\r\n+PONG\r\n"
+        conf = (place / "redis.conf").read_text()
+        port, password = re.findall(r"^(?:port|requirepass) (\S+)$", conf, re.MULTILINE)
+        with socket.create_connection(("127.0.0.1", int(port)), timeout=2) as line:
+            line.sendall(f"AUTH {password}\r\nINFO\r\nQUIT\r\n".encode())
+            text = b"".join(iter(lambda: line.recv(65536), b"")).decode(errors="replace")
+    except (OSError, ValueError):
+        return {}
+    said = dict(re.findall(r"^(\w+):(.*?)\r$", text, re.MULTILINE))
+    return said if said.get("config_file") == str(place / "redis.conf") else {}

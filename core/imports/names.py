@@ -46,7 +46,7 @@ def without_series(title: str) -> str:
     Other brackets are part of a title: ``"I Am America (And So Can You!)"``.
     """
     start = _last_bracket(title)
-    if start <= 0:
+    if start < 0:
         return title
     _, counts, volume = title[start:].rpartition("#")
     if not counts or not volume.lstrip()[:1].isdigit():

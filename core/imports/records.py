@@ -6,7 +6,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
+
+from django.db import models
 
 from core.languages import language_code
 from core.models import Author, Book
@@ -16,11 +18,14 @@ from .names import name_key, split_authors, tidy, without_series
 from .remarks import Note, Refusal, Refused, Remark
 
 GOODBOOKS = "goodbooks"
-_LENGTHS = {
-    name: Book._meta.get_field(name).max_length
-    for name in ("title", "original_title", "description")
-}
-_NAME_LENGTH = Author._meta.get_field("name").max_length
+
+
+def _max_length(model: type[models.Model], name: str) -> int:
+    return cast(models.CharField, model._meta.get_field(name)).max_length or 0
+
+
+_LENGTHS = {name: _max_length(Book, name) for name in ("title", "original_title", "description")}
+_NAME_LENGTH = _max_length(Author, "name")
 _YEAR = re.compile(r"(-?[0-9]{1,5})(?:\.0*)?")
 _COUNT = re.compile(r"([0-9]{1,19})(?:\.0*)?")
 _RATING = re.compile(r"[0-9](?:\.[0-9]{1,10})?")

@@ -18,7 +18,7 @@ from .names import name_key
 from .records import Record
 from .remarks import Refused, Remark
 
-_ONE_IMPORT_AT_A_TIME = 0x626F6F6B73  # an advisory lock of Postgres; "books"
+ONE_IMPORT_AT_A_TIME = 0x626F6F6B73  # an advisory lock of Postgres; "books"
 _SOURCE = {"source", "source_id"}
 _WRITTEN = (
     "title", "original_title", "year", "language", "description", "isbn13", "source", "source_id",
@@ -46,7 +46,7 @@ def write_batch(records: list[Record], claims: dict[int, int], *, dry_run: bool 
     """
     with without_statement_timeout():
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ONE_IMPORT_AT_A_TIME])
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ONE_IMPORT_AT_A_TIME])
         written = _write(records, claims)
         if dry_run:
             transaction.set_rollback(True)

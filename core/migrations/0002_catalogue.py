@@ -187,6 +187,7 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="credits",
                         to="core.book",
+                        verbose_name="livro",
                     ),
                 ),
             ],

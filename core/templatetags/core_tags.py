@@ -24,9 +24,7 @@ def when(moment: datetime, style: str = "SHORT_DATE_FORMAT") -> SafeString:
     text = date_format(local, style)
     if (get_language() or "").startswith("pt"):
         text = text.lower()  # Django writes "1 de Novembro"
-    return format_html(
-        '<time datetime="{}">{}</time>', local.isoformat(timespec="seconds"), text
-    )
+    return format_html('<time datetime="{}">{}</time>', local.isoformat(timespec="seconds"), text)
 
 
 @register.filter

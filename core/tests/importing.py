@@ -17,10 +17,10 @@ PLAIN = "title,authors,isbn,year,language,description"
 class Run:
     """One call of the command: its last words and its report."""
 
-    def __init__(self, file, *options, stderr=None):
+    def __init__(self, file, *options):
         with tempfile.TemporaryDirectory() as folder:
             report = Path(folder, "report.csv")
-            stdout, self.stderr = io.StringIO(), stderr or io.StringIO()
+            stdout, self.stderr = io.StringIO(), io.StringIO()
             call_command(
                 "import_books", str(file), "--report", str(report), *options,
                 stdout=stdout, stderr=self.stderr,

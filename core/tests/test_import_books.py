@@ -6,6 +6,8 @@ from collections import Counter
 from unittest import SkipTest, mock
 
 from django.conf import settings
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from core.imports import running
 from core.imports.remarks import Note, Refusal
@@ -159,9 +161,32 @@ class SampleTests(ImportTestCase):
         self.assertEqual(after, before)
 
 
+class NumberTests(ImportTestCase):
+    """Numbers that the columns cannot hold."""
+
+    def test_cost_the_number_only(self):
+        numbers = {"work_id": 2**63, "average_rating": "5.01", "ratings_count": 2**31}
+        found = Run(self.goodbooks(book_id=1, title="Um", **numbers))
+        self.assertEqual(found.kind("note"), [(2, Note.NUMBER)] * 3)
+        book = Book.objects.get()
+        self.assertEqual((book.work_id, book.average_rating, book.ratings_count), (None, None, 0))
+
+    def test_the_largest_that_fit_are_kept(self):
+        numbers = {"work_id": 2**63 - 1, "average_rating": "5", "ratings_count": 2**31 - 1}
+        found = Run(self.goodbooks(book_id=2**63 - 1, title="Um", **numbers))
+        self.assertEqual(found.report, [])
+        self.assertEqual(Book.objects.get().ratings_count, 2**31 - 1)
+
+    def test_an_id_too_large_is_none(self):
+        found = Run(self.goodbooks(book_id=2**63, title="Um"))
+        self.assertEqual(found.kind("refused"), [(2, Refusal.SOURCE_ID)])
+
+
 class DryRunTests(ImportTestCase):
     def test_counts_as_the_real_one_and_writes_nothing(self):
-        dry = Run(SAMPLE, "--dry-run")
+        with CaptureQueriesContext(connection) as seen:
+            dry = Run(SAMPLE, "--dry-run")
+        self.assertFalse([query for query in seen if query["sql"].startswith("ANALYZE")])
         self.assertEqual(dry.totals, "21 new, 0 changed, 0 unchanged, 8 refused")
         self.assertIn("nothing was written", dry.text)
         self.assertEqual((Book.objects.count(), Author.objects.count()), (0, 0))

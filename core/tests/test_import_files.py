@@ -6,10 +6,12 @@ from pathlib import Path
 from unittest import mock
 
 from django.core.management import CommandError, call_command
+from django.core.management.base import OutputWrapper
 from django.test import SimpleTestCase
 
 from core.imports import running
 from core.imports.names import split_authors, without_series
+from core.imports.progress import Progress
 from core.imports.reading import Reader
 from core.imports.remarks import Refusal
 from core.models import Book
@@ -160,14 +162,16 @@ class ProgressTests(ImportTestCase):
         with mock.patch.object(running, "BATCH", 10):
             self.assertEqual(Run(path).stderr.getvalue(), "10/20 rows\n20/20 rows\n")
 
-    def test_a_bar_on_a_terminal(self):
+    def test_a_bar_on_a_terminal_in_no_colour_of_errors(self):
         terminal = io.StringIO()
         terminal.isatty = lambda: True
-        path = self.plain(*(f"Livro {n},A,,,," for n in range(20)))
-        with mock.patch.object(running, "BATCH", 10):
-            shown = Run(path, "--no-color", stderr=terminal).stderr.getvalue()
+        stderr = OutputWrapper(terminal)
+        stderr.style_func = str.upper
+        progress = Progress(stderr, 20, "rows")
+        for count in (10, 0, 10):
+            progress.advance(count)
         self.assertEqual(
-            shown,
+            terminal.getvalue(),
             f"\r[{'#' * 20}{'.' * 20}] 10/20 rows\r[{'#' * 40}] 20/20 rows\n",
         )
 

@@ -2,12 +2,14 @@
 
 import csv
 import io
+from unittest import mock
 
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from core.imports import running
 from core.imports.remarks import Refusal
-from core.models import Book
+from core.models import Author, Book
 
 from .importing import PLAIN, SAMPLE, ImportTestCase, Run
 
@@ -45,24 +47,38 @@ class PlainTests(ImportTestCase):
         self.assertEqual(Run(self.plain(*rows)).totals[:5], "2 new")
         self.assertEqual(Run(self.plain(*rows)).totals[:14], "0 new, 0 chang")
 
+    def test_a_known_edition_is_not_the_next_one(self):
+        Run(self.plain("Um,A,9780439023481,1999,,"))
+        found = Run(self.plain("Um,A,9780812971064,1999,,"))
+        self.assertEqual(found.totals, "1 new, 0 changed, 0 unchanged, 0 refused")
+
     def test_a_row_that_could_be_either_edition_is_refused(self):
         Run(self.plain("Um,A,9780439023481,1999,,", "Um,A,9780812971064,1999,,"))
         found = Run(self.plain("Um,A,,1999,,"))
         self.assertEqual(found.kind("refused"), [(2, Refusal.AMBIGUOUS)])
 
     def test_a_row_without_an_isbn_repeats_the_one_with(self):
-        rows = ["Um,A,,1999,,", "Um,A,9780439023481,1999,,"]
+        rows = ["Um,A,,1999,pt,Bom.", "Um,A,9780439023481,1999,,"]
         found = Run(self.plain(*rows))
         self.assertEqual(found.kind("refused"), [(2, Refusal.REPEATED)])
         self.assertEqual(Book.objects.get().isbn13, "9780439023481")
         again = Run(self.plain(*reversed(rows)))
         self.assertEqual(again.totals, "0 new, 0 changed, 1 unchanged, 1 refused")
 
-    def test_two_rows_may_not_claim_one_known_book(self):
-        Run(self.plain("Um,A,9780439023481,1999,,"))
-        found = Run(self.plain("Outro Título,A,9780439023481,1999,,", "Um,A,,1999,,"))
-        self.assertEqual(found.totals, "0 new, 1 changed, 0 unchanged, 1 refused")
+    def test_it_leaves_editions_with_isbns_of_their_own_alone(self):
+        rows = ["Um,A,9780812971064,1999,,", "Um,A,,1999,,", "Um,A,9780439023481,1999,,"]
+        found = Run(self.plain(*rows))
+        self.assertEqual(found.totals, "2 new, 0 changed, 0 unchanged, 1 refused")
         self.assertEqual(found.kind("refused"), [(3, Refusal.REPEATED)])
+
+    def test_two_rows_may_not_claim_one_known_book(self):
+        for batch in (500, 1):
+            Book.objects.all().delete()
+            Run(self.plain("Um,A,9780439023481,1999,,"))
+            with self.subTest(batch=batch), mock.patch.object(running, "BATCH", batch):
+                found = Run(self.plain("Um,,9780439023481,1999,pt,", "Um,A,,1999,en,"))
+                self.assertEqual(found.totals, "0 new, 1 changed, 0 unchanged, 1 refused")
+                self.assertEqual(found.kind("refused"), [(3, Refusal.REPEATED)])
 
     def test_an_empty_cell_takes_nothing_away(self):
         Run(self.plain(self.ROW))
@@ -107,9 +123,11 @@ class IdentityTests(ImportTestCase):
     def test_an_isbn_and_an_id_of_two_books_are_refused(self):
         Run(self.goodbooks(book_id="7", title="Sete", authors="A"))
         Run(self.plain("Oito,B,9780439023481,1999,,"))
-        found = Run(self.goodbooks(book_id="7", title="Sete", authors="A", isbn="439023483"))
+        row = {"book_id": "7", "title": "Sete", "authors": "A", "isbn": "439023483"}
+        found = Run(self.goodbooks(**row, original_publication_year="MM"))
         self.assertEqual(found.totals, "0 new, 0 changed, 0 unchanged, 1 refused")
         self.assertEqual(found.kind("refused"), [(2, Refusal.TWO_BOOKS)])
+        self.assertEqual(found.kind("note"), [])
 
     def test_an_isbn_does_not_move_to_another_id(self):
         Run(self.goodbooks(book_id="7", title="Sete", authors="A", isbn="439023483"))
@@ -174,6 +192,16 @@ class ChangeTests(ImportTestCase):
     def test_an_author_written_otherwise_is_no_change(self):
         again = Run(self.goodbooks(**{**self.CELLS, "authors": "ANA  LUA, Rui Sol"}))
         self.assertEqual(again.totals, "0 new, 0 changed, 1 unchanged, 0 refused")
+
+    def test_nor_is_another_way_to_write_an_accent(self):
+        Run(self.goodbooks(**{**self.CELLS, "title": "Sert\u00e3o"}))
+        again = Run(self.goodbooks(**{**self.CELLS, "title": "Serta\u0303o"}))
+        self.assertEqual(again.totals, "0 new, 0 changed, 1 unchanged, 0 refused")
+
+    def test_of_two_authors_with_one_name_the_older_is_meant(self):
+        older, _ = [Author.objects.create(name="Ivo Céu", slug=slug) for slug in ("ivo", "ivo-2")]
+        self.updates(authors="Ivo Ceu")
+        self.assertEqual(Book.objects.get().credits.get().author, older)
 
     def test_a_taken_slug_gets_a_tail(self):
         Run(self.plain("Sete,Ana Lua,,1990,,", "Sete,Ana Lua,,1991,,", "Sete,,,1992,,"))

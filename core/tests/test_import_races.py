@@ -1,6 +1,7 @@
 """What other writers do while an import runs, with real transactions."""
 
 import threading
+import time
 from contextlib import contextmanager
 from unittest import mock
 
@@ -76,6 +77,22 @@ class RaceTests(TransactionTestCase):
         self.assertEqual(sum(int(totals.split()[0]) for totals in found), 21)
         names = Author.objects.values_list("folded_name", flat=True)
         self.assertEqual(len(names), len(set(names)))
+
+    def test_one_import_waits_for_another(self):
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [writing.ONE_IMPORT_AT_A_TIME])
+            thread, failures = self.in_thread(lambda: Run(SAMPLE))
+            deadline = time.monotonic() + 20
+            while thread.is_alive() and time.monotonic() < deadline:
+                cursor.execute(waiting)
+                if cursor.fetchone()[0]:
+                    break
+            self.assertTrue(thread.is_alive())
+            self.assertEqual(Book.objects.count(), 0)
+        thread.join()
+        self.assertEqual(failures, [])
+        self.assertEqual(Book.objects.count(), 21)
 
     def test_an_interrupted_run_is_taken_up_by_the_next(self):
         batches = []

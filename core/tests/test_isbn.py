@@ -88,6 +88,9 @@ class TwoColumnsTests(SimpleTestCase):
                 self.assertReads(("439023483", number), "9780439023481", Note.ISBN13_ALIEN)
                 self.assertReads(("", number), None, Note.ISBN13_ALIEN)
 
+    def test_one_remark_is_enough(self):
+        self.assertReads(("439023484", "76783609419.0"), None, Note.ISBN_BAD)
+
     def test_a_damaged_float_alone_restores_nothing(self):
         self.assertReads(("", "9.78043902348e+12"), None, Note.ISBN_DAMAGED)
 

@@ -75,16 +75,19 @@ def reserve(model: type[models.Model], count: int) -> int:
 
 
 def rewind(model: type[models.Model]) -> None:
-    """Let the ids of ``model`` go on after the highest one that is left."""
-    table = model._meta.db_table
+    """Let the ids of ``model`` go on after the highest one that is left.
+
+    Not by ``setval``, which a rollback leaves standing: the rows would be back, and their
+    ids given out again.
+    """
+    table = sql.Identifier(model._meta.db_table)
     with connection.cursor() as cursor:
-        cursor.execute(
-            sql.SQL(
-                "SELECT setval(pg_get_serial_sequence(%s, 'id'), coalesce(max(id), 1),"
-                " max(id) IS NOT NULL) FROM {}"
-            ).format(sql.Identifier(table)),
-            [table],
-        )
+        cursor.execute(sql.SQL("SELECT coalesce(max(id), 0) + 1 FROM {}").format(table))
+        following = cursor.fetchone()[0]
+        cursor.execute("SELECT pg_get_serial_sequence(%s, 'id')", [model._meta.db_table])
+        sequence = sql.SQL(cursor.fetchone()[0])  # comes quoted
+        restart = sql.SQL("ALTER SEQUENCE {} RESTART WITH {}")
+        cursor.execute(restart.format(sequence, sql.Literal(following)))
 
 
 def check_foreign_keys() -> None:

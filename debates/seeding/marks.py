@@ -73,7 +73,11 @@ def _clear_debates() -> None:
             return
         topics = DebateTopic.objects.filter(creator__in=readers())
         ids = list(topics.values_list("pk", flat=True))
-        DebateVote.objects.filter(post__topic__in=ids).delete()
+        cursor.execute(
+            "DELETE FROM debates_debatevote USING debates_debatepost post"
+            " WHERE post_id = post.id AND post.topic_id = ANY(%s)",
+            [ids],
+        )
         cursor.execute("DELETE FROM debates_debatepost WHERE topic_id = ANY(%s)", [ids])
         cursor.execute("DELETE FROM debates_debatetopic WHERE id = ANY(%s)", [ids])
     votes = DebateVote.objects.filter(user__in=readers())

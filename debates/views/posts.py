@@ -140,7 +140,9 @@ def vote_post(request: HttpRequest, post_id: int) -> HttpResponse:
     post = get_post(request, post_id)
     form = VoteForm(request.POST)
     if not form.is_valid():
-        return HttpResponse(_("Este voto não existe."), status=400, content_type="text/plain")
+        return HttpResponse(
+            _("Este voto não existe."), status=400, content_type="text/plain; charset=utf-8"
+        )
     refusal = ""
     try:
         post = services.vote_post(post=post, user=request.user, value=form.cleaned_data["value"])
@@ -161,7 +163,9 @@ def moderate_post(request: HttpRequest, post_id: int) -> HttpResponse:
     post = get_post(request, post_id)
     form = PostModerationForm(request.POST)
     if not form.is_valid():
-        return HttpResponse(_("Esta ação não existe."), status=400, content_type="text/plain")
+        return HttpResponse(
+            _("Esta ação não existe."), status=400, content_type="text/plain; charset=utf-8"
+        )
     services.moderate_post(post=post, actor=request.user, action=form.cleaned_data["action"])
     messages.success(request, _("Feito."))
     return redirect(post)

@@ -179,7 +179,9 @@ def moderate_topic(request: HttpRequest, slug: str) -> HttpResponse:
     topic = get_topic(request, slug)
     form = TopicModerationForm(request.POST)
     if not form.is_valid():
-        return HttpResponse(_("Esta ação não existe."), status=400, content_type="text/plain")
+        return HttpResponse(
+            _("Esta ação não existe."), status=400, content_type="text/plain; charset=utf-8"
+        )
     services.moderate_topic(topic=topic, actor=request.user, action=form.cleaned_data["action"])
     messages.success(request, _("Feito."))
     return redirect(topic)

@@ -1,0 +1,186 @@
+"""Rows that strain every page, and the list of all pages."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from django.test import Client
+
+from accounts.models import ShelfItem, User
+from accounts.services import record_progress, shelve_book, write_review
+from core.models import HALF_STARS
+from debates import services
+from debates.models import DebatePost
+from tests.factories import (
+    make_author,
+    make_book,
+    make_category,
+    make_post,
+    make_staff,
+    make_topic,
+    make_user,
+)
+
+LONG_WORD = "Incomensurabilissimamente"
+LONG_TITLE = LONG_WORD * 8  # 200 letters and no place to break
+LONG_TEXT = f"""{LONG_WORD * 12}
+
+```
+{"bloco_de_codigo_sem_espaco_" * 12}
+```
+
+> {LONG_WORD * 5}
+> > [um endereço](https://example.com/{"caminho" * 40}), ~~riscado~~
+
+1. **{LONG_WORD * 6}** e `{"y" * 120}`
+   - *{LONG_WORD * 6}*
+
+https://example.com/{"caminho" * 40}
+"""
+DEEPEST = 9
+POSTS_BESIDE = 22  # with the thread, more than one page
+
+
+class Visit(NamedTuple):
+    """A page to look at: who asks for it, where it is, what is done there first."""
+
+    path: str
+    who: str = ""  # "", "member" or "staff"
+    first: str = ""  # "", or a name in tests.browser.visiting.DEEDS
+
+
+VISITS = {
+    "home": Visit("/"),
+    "debates_list": Visit("/debates/"),
+    "debates_list_of_book": Visit("/debates/?livro={book}"),
+    "topic_detail": Visit("/debates/topico/{topic}/"),
+    "topic_detail_page_2": Visit("/debates/topico/{topic}/?pagina=2"),
+    "topic_detail_locked": Visit("/debates/topico/{locked}/"),
+    "book_list": Visit("/livros/"),
+    "book_list_nothing": Visit("/livros/?de=9000"),
+    "book_list_refused": Visit("/livros/?de=ontem"),
+    "book_detail": Visit("/livros/{book}/"),
+    "author_detail": Visit("/autores/{author}/"),
+    "category_detail": Visit("/categorias/{category}/"),
+    "search_empty": Visit("/busca/"),
+    "search": Visit("/busca/?q=incomens"),
+    "search_one_kind": Visit("/busca/?q=incomens&tipo=debates"),
+    "profile": Visit("/leitores/{reader}/"),
+    "profile_reviews": Visit("/leitores/{reader}/?aba=resenhas"),
+    "profile_topics": Visit("/leitores/{reader}/?aba=debates"),
+    "profile_posts": Visit("/leitores/{reader}/?aba=respostas"),
+    "login": Visit("/conta/entrar/"),
+    "login_refused": Visit("/conta/entrar/", "", "send"),
+    "login_forged": Visit("/conta/entrar/", "", "lose the token and send"),
+    "sign_up": Visit("/conta/criar/"),
+    "sign_up_refused": Visit("/conta/criar/", "", "send"),
+    "password_reset": Visit("/conta/senha/nova/"),
+    "password_reset_done": Visit("/conta/senha/enviada/"),
+    "password_reset_confirm": Visit("/conta/senha/MQ/nenhum-token/"),
+    "not_found": Visit("/nada/"),
+    "topic_detail_member": Visit("/debates/topico/{topic}/", "member"),
+    "topic_detail_own": Visit("/debates/topico/{own}/", "member"),
+    "topic_detail_replying": Visit("/debates/post/{post}/", "member", "open the reply form"),
+    "topic_detail_voted": Visit("/debates/post/{post}/", "member", "vote"),
+    "book_detail_member": Visit("/livros/{book}/", "member"),
+    "book_detail_menu": Visit("/livros/{book}/", "member", "open the menu"),
+    "profile_own": Visit("/leitores/{reader}/", "member"),
+    "edit_profile": Visit("/conta/", "member"),
+    "edit_profile_refused": Visit("/conta/", "member", "empty and send"),
+    "password_change": Visit("/conta/senha/", "member"),
+    "choose_book": Visit("/debates/novo/", "member"),
+    "choose_book_found": Visit("/debates/novo/?q=incomens", "member"),
+    "create_topic": Visit("/debates/novo/?livro={book}", "member"),
+    "create_topic_refused": Visit("/debates/novo/?livro={book}", "member", "send"),
+    "create_topic_logged_out": Visit(
+        "/debates/novo/?livro={book}", "member", "lose the session and send"
+    ),
+    "edit_topic": Visit("/debates/topico/{own}/editar/", "member"),
+    "delete_topic": Visit("/debates/topico/{own}/apagar/", "member"),
+    "create_post": Visit("/debates/topico/{topic}/responder/", "member"),
+    "create_post_answer": Visit("/debates/topico/{topic}/responder/?parent={post}", "member"),
+    "create_post_refused": Visit(
+        "/debates/topico/{topic}/responder/?parent={post}", "member", "send"
+    ),
+    "edit_post": Visit("/debates/post/{own_post}/editar/", "member"),
+    "delete_post": Visit("/debates/post/{own_post}/apagar/", "member"),
+    "record_progress": Visit("/livros/{book}/progresso/", "member"),
+    "record_progress_refused": Visit("/livros/{book}/progresso/", "member", "send"),
+    "edit_review": Visit("/livros/{book}/resenha/", "member"),
+    "edit_review_new": Visit("/livros/{other_book}/resenha/", "member"),
+    "delete_review": Visit("/livros/{book}/resenha/apagar/", "member"),
+    "topic_detail_staff": Visit("/debates/topico/{topic}/", "staff", "open the menu"),
+}
+
+
+class Site:
+    """What may stand in a database, at its longest; ``sessions`` of those who look at it."""
+
+    def __init__(self):
+        self.reader = make_user(
+            username="r" * 30, display_name="Nomecompridissimo" * 3, city="C" * 80, bio="b" * 600
+        )
+        self.staff = make_staff(username="equipe", display_name="E" * 60)
+        self.author = make_author(name=LONG_TITLE)
+        self.category = make_category(name="K" * 80)
+        self.book = make_book(
+            title=LONG_WORD * 12, original_title="O" * 300, description=LONG_TEXT, year=-725,
+            pages=1200, isbn13="9788535902779", language="pt", average_rating="4.21",
+            ratings_count=4_780_653, authors=[self.author, make_author(name="A" * 200)],
+        )  # fmt: skip
+        self.other_book = make_book(title="A Casa d'Água", authors=[make_author(name="Lia Prado")])
+        self.book.categories.add(self.category, make_category(), make_category())
+        for _ in range(10):
+            make_book(authors=[self.author])  # covers of every colour
+        self._debates()
+        self._reading()
+        self.sessions = {"": "", "member": _session(self.reader), "staff": _session(self.staff)}
+
+    def _debates(self) -> None:
+        reader, book = self.reader, self.book
+        self.topic = make_topic(
+            book=book, title=LONG_TITLE, description=LONG_TEXT, spoiler_percent=100, is_pinned=True
+        )
+        self.other = make_user(username="outro", display_name="Vozdiferente" * 5)
+        post = self.post = make_post(self.topic, author=self.other, content=LONG_TEXT)
+        self.own_post = make_post(self.topic, author=reader, parent=post, content=LONG_TEXT)
+        make_post(self.topic, author=self.staff, parent=post, spoiler_percent=60)
+        post = make_post(self.topic, author=self.other)
+        services.moderate_post(post=post, actor=self.staff, action="lock")
+        post = self.removed = make_post(self.topic, author=self.other)
+        for _ in range(DEEPEST):
+            post = make_post(self.topic, author=self.other, parent=post, content=LONG_TEXT)
+        self.deepest = post
+        services.delete_post(post=self.removed, actor=self.other)
+        for voter in (reader, self.staff):
+            services.vote_post(post=post, user=voter, value=-1)
+        for _ in range(POSTS_BESIDE):
+            make_post(self.topic, author=self.other)
+        self.own = make_topic(book=book, creator=reader, title="חוות החיות ומה שנשאר ממנה")
+        self.locked = make_topic(book=book, title="!!!", is_locked=True)
+
+    def _reading(self) -> None:
+        shelve_book(user=self.reader, book=self.book, status=ShelfItem.Status.ABANDONED)
+        record_progress(user=self.reader, book=self.book, percent=47, page=564, pages=1200)
+        for reader, rating in ((self.reader, 1), (self.other, HALF_STARS), (self.staff, 7)):
+            write_review(
+                user=reader, book=self.book, rating=rating, text=LONG_TEXT,
+                has_spoiler=rating == HALF_STARS,
+            )  # fmt: skip
+
+    def path(self, visit: Visit) -> str:
+        return visit.path.format(
+            book=self.book.slug, other_book=self.other_book.slug, author=self.author.slug,
+            category=self.category.slug, topic=self.topic.slug, own=self.own.slug,
+            locked=self.locked.slug, post=self.post.pk, own_post=self.own_post.pk,
+            reader=self.reader.username,
+        )  # fmt: skip
+
+    def post_path(self, post: DebatePost) -> str:
+        return f"/debates/post/{post.pk}/"
+
+
+def _session(user: User) -> str:
+    client = Client()
+    client.force_login(user)
+    return client.session.session_key

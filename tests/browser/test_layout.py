@@ -1,0 +1,76 @@
+"""No page is wider than its window, whatever readers write; both colour schemes are drawn."""
+
+from __future__ import annotations
+
+from playwright.sync_api import expect
+
+from .visiting import DESKTOP, PHONE, SCHEMES, every_page
+
+NARROWEST_TEXT = 240
+
+# What sticks out, when the page is wider than its window.
+TOO_WIDE = """() => {
+  const root = document.documentElement;
+  if (root.scrollWidth <= root.clientWidth) return [];
+  const wide = [...document.body.querySelectorAll("*")]
+    .filter((part) => part.getBoundingClientRect().right > root.clientWidth + 1)
+    .map((part) => `${part.tagName.toLowerCase()}.${part.className}`);
+  return [`${root.scrollWidth} of ${root.clientWidth}`, ...wide.slice(-3)];
+}"""
+COLOURS = """() => {
+  const style = getComputedStyle(document.body);
+  return [style.backgroundColor, style.color];
+}"""
+# Words cut off without a sign: hidden overflow sideways, other than an ellipsis or clamped lines.
+CUT_OFF = """() => [...document.querySelectorAll("main *, header *, footer *")].filter((part) => {
+  const style = getComputedStyle(part);
+  return part.scrollWidth > part.clientWidth + 1 && part.clientWidth > 1
+    && style.overflowX === "hidden" && style.textOverflow !== "ellipsis"
+    && part.innerText.trim();
+}).map((part) => `${part.tagName.toLowerCase()}.${part.className}`)"""
+
+
+def test_no_page_scrolls_sideways(site, open_page):
+    found = {}
+    for name, page in every_page(site, open_page):
+        for size in (PHONE, DESKTOP):
+            page.set_viewport_size(size)
+            for scheme in SCHEMES:
+                page.emulate_media(color_scheme=scheme)
+                if wide := page.evaluate(TOO_WIDE):
+                    found[name, size["width"], scheme] = wide
+            if cut := page.evaluate(CUT_OFF):
+                found[name, size["width"], "cut off"] = cut
+    assert found == {}
+
+
+def test_every_page_is_drawn_in_both_schemes(site, open_page):
+    seen = {}
+    for name, page in every_page(site, open_page):
+        colours = []
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
+            colours.append(tuple(page.evaluate(COLOURS)))
+        seen.setdefault(tuple(colours), []).append(name)
+    assert len(seen) == 1, seen
+    ((light_paper, light_ink), (dark_paper, dark_ink)) = next(iter(seen))
+    assert _brightness(light_paper) > 200 > 100 > _brightness(light_ink)
+    assert _brightness(dark_paper) < 50 < 150 < _brightness(dark_ink)
+
+
+def _brightness(colour: str) -> float:
+    """The mean of ``rgb(1, 2, 3)``."""
+    parts = [float(part) for part in colour.removeprefix("rgb(").removesuffix(")").split(",")]
+    return sum(parts) / len(parts)
+
+
+def test_deepest_reply_keeps_a_readable_column_on_a_phone(site, open_page):
+    page = open_page(site.sessions["member"], viewport=PHONE)
+    page.goto(site.post_path(site.deepest))
+    reply = page.locator("article:target")
+    expect(reply).to_be_in_viewport()
+    text, code = reply.locator(".prose"), reply.locator("pre")
+    assert text.bounding_box()["width"] >= NARROWEST_TEXT
+    assert code.bounding_box()["width"] >= NARROWEST_TEXT - 1
+    parents = page.get_by_role("article").filter(has_text="Resposta removida")
+    assert parents.bounding_box()["x"] <= reply.bounding_box()["x"]

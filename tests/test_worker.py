@@ -1,0 +1,106 @@
+"""A real Celery worker: what a request queues is done, its result kept, its stop orderly."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import redis
+from celery.result import AsyncResult
+from django.conf import settings
+from django.db import connection
+from django_celery_results.models import TaskResult
+
+from core import tasks
+from debates.models import DebateTopic
+from debates.tasks import reconcile_counters
+from tests.factories import make_topic
+
+READY_SECONDS = 60
+
+
+class Worker:
+    """``celery -A cgbookstore worker`` on the test's database, with a queue of its own.
+
+    The queue is the test's own because a broker may be shared with somebody's worker.
+    """
+
+    def __init__(self, log: Path):
+        self.queue = f"test-{uuid4()}"
+        self.log = log
+        name = connection.settings_dict["NAME"]
+        environment = os.environ | {
+            "DATABASE_URL": f"{settings.DATABASE_URL.rpartition('/')[0]}/{name}",
+            "REDIS_URL": settings.REDIS_URL,
+            "CELERY_BROKER_URL": settings.CELERY_BROKER_URL,
+            "SECRET_KEY": settings.SECRET_KEY,
+        }
+        words = [sys.executable, "-m", "celery", "-A", "cgbookstore", "worker", "-l", "info",
+                 "--pool", "solo", "-Q", self.queue, "-n", f"{self.queue}@%h"]  # fmt: skip
+        with log.open("w") as out:
+            self.process = subprocess.Popen(
+                words, cwd=settings.BASE_DIR, env=environment, stdout=out, stderr=out
+            )
+
+    def wait_until_ready(self):
+        until = time.monotonic() + READY_SECONDS
+        while " ready." not in self.log.read_text():
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < until, self.log.read_text()
+            time.sleep(0.1)
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(timeout=30)
+        finally:
+            self.process.kill()
+            self.process.wait()
+            with redis.Redis.from_url(settings.CELERY_BROKER_URL) as broker:
+                broker.delete(self.queue, f"_kombu.binding.{self.queue}")
+
+
+@pytest.fixture
+def worker(transactional_db, tmp_path, monkeypatch):
+    found = Worker(tmp_path / "worker.log")
+    for task in (tasks.test_async_task, reconcile_counters):
+        monkeypatch.setattr(task, "queue", found.queue, raising=False)
+    try:
+        found.wait_until_ready()
+        yield found
+    finally:
+        found.stop()
+
+
+def test_what_is_queued_is_done_and_the_worker_stops_when_it_is_told(worker):
+    # the owner's round trip; a text that a careless serializer would break
+    result = tasks.test_async_task.delay("olá, ação 🦊 \"'\\ \u2028")
+    assert result.get(timeout=10) == "Processed: olá, ação 🦊 \"'\\ \u2028"
+    row = TaskResult.objects.get(task_id=result.id)
+    assert (row.status, row.task_name) == ("SUCCESS", "core.tasks.test_async_task")
+
+    # by its data and not by its luck: sent twice, done once, and no result is kept
+    topic = make_topic()
+    DebateTopic.objects.filter(pk=topic.pk).update(posts_count=9)
+    sent = [reconcile_counters.delay() for _time in range(2)]
+    last = tasks.test_async_task.delay("fim")  # one worker, one queue: the others came before
+    assert last.get(timeout=10) == "Processed: fim"
+    topic.refresh_from_db()
+    assert topic.posts_count == 0
+    assert worker.log.read_text().count("counters drifted") == 1
+    assert not TaskResult.objects.filter(task_id__in=[one.id for one in sent]).exists()
+
+    # a message that is no JSON is refused by name and stops nothing
+    tasks.test_async_task.apply_async(["x"], serializer="pickle")
+    after = tasks.test_async_task.delay("ainda aqui")
+    assert after.get(timeout=10) == "Processed: ainda aqui"
+    assert AsyncResult(after.id).status == "SUCCESS"
+    assert "Refusing to deserialize" in worker.log.read_text()
+
+    assert worker.stop() == 0
