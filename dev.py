@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 if sys.version_info < (3, 11):  # noqa: UP036  this check is for the others
     sys.exit(f"CGBookStore needs Python 3.11 or later; this is {sys.version.split()[0]}.")
@@ -39,7 +40,12 @@ LOCAL = ROOT / ".local"
 RUNNING = LOCAL / "up.json"  # who runs, in case this is killed
 INSTALLED = VENV / "installed.json"  # requirement file -> hash of it and all it includes
 TEST_PREFIX = "cgbookstore-test-"
-OUTPUT = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
+OUTPUT: dict[str, Any] = {
+    "stdout": subprocess.PIPE,
+    "stderr": subprocess.STDOUT,
+    "text": True,
+    "errors": "replace",
+}
 READY_SECONDS = 60
 BEGAN = "CGB_DEV_BEGAN"  # carries the clock over the change to the .venv's Python
 
@@ -107,7 +113,7 @@ def requirement_hash(name: str) -> str:
 def make_venv() -> None:
     """Make ``.venv``; again when its Python is gone, has no pip or is another environment's."""
     if PYTHON.exists():
-        words = [PYTHON, "-c", "import pip, sys; print(sys.prefix)"]
+        words: list = [PYTHON, "-c", "import pip, sys; print(sys.prefix)"]
         said = subprocess.run(words, check=False, **OUTPUT).stdout.strip()
         if Path(said).resolve() == VENV.resolve():
             return
@@ -129,13 +135,21 @@ def install(name: str) -> None:
         stamps = {}
     if stamps.get(name) == requirement_hash(name):
         return
-    words = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "-r"]
+    words: list = [
+        PYTHON,
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--no-input",
+        "-r",
+    ]
     lines: list[str] = []
     with step(f"Installing {name}"):
         pip = subprocess.Popen([*words, name], cwd=ROOT, **OUTPUT)
         shown = time.monotonic()
         try:
-            for line in pip.stdout:
+            for line in pip.stdout or ():
                 lines.append(line.strip())
                 if time.monotonic() - shown > 3:
                     shown = time.monotonic()
@@ -220,7 +234,10 @@ def set_up(requirements: str) -> None:
     """Make ``.venv``, go on as its Python (only there the wheels are found) and install."""
     if Path(sys.prefix).resolve() != VENV.resolve():
         make_venv()
-        os.execv(PYTHON, [str(PYTHON), str(ROOT / "dev.py"), *sys.argv[1:]])  # noqa: S606  no shell
+        words = [str(PYTHON), str(ROOT / "dev.py"), *sys.argv[1:]]
+        if os.name == "nt":  # there execv returns to the prompt at once
+            sys.exit(subprocess.call(words))
+        os.execv(PYTHON, words)  # noqa: S606  no shell
     install(requirements)
 
 
@@ -342,8 +359,9 @@ def test(arguments: list[str]) -> int:
         env = clean_env(folder)
         with step("Starting Postgres and Redis for the tests"):
             found = embedded.start(folder, durable=False)
-        env |= {"DATABASE_URL": found.database_url, "REDIS_URL": found.redis_url}
-        commands = [["ruff", "check"], ["ruff", "format", "--check"], ["pytest", *arguments]]
+        env |= {"DATABASE_URL": str(found.database_url), "REDIS_URL": str(found.redis_url)}
+        layout = ["ruff", "format", "--check", "--output-format", "concise"]
+        commands = [["ruff", "check"], layout, ["pytest", *arguments]]
         codes = [finish([PYTHON, "-m", *words], env) for words in commands]
         return next((code for code in codes if code), 0)
     finally:

@@ -33,6 +33,10 @@ class LoginForm(auth_forms.AuthenticationForm):
 class PasswordResetForm(auth_forms.PasswordResetForm):
     """Django's own, finding the account through the index on ``LOWER(email)``."""
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["email"].label = _("E-mail da conta")
+
     def get_users(self, email):
         users = User.objects.with_login(email).filter(is_active=True)
         return (user for user in users if user.has_usable_password())

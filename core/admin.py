@@ -187,7 +187,7 @@ class BookAdmin(SluggedAdmin):
     fieldsets = [
         (
             None,
-            {"fields": ["title", "slug", "original_title", "byline", "categories", "description"]},
+            {"fields": ["title", "slug", "original_title", "series", "byline", "categories", "description"]},
         ),
         (_("Edição"), {"fields": ["year", "language", "pages", "isbn13"]}),
         (_("Resenhas"), {"fields": ["reviews_count", "histogram"]}),

@@ -21,6 +21,7 @@ from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 ROWS_LIMIT = 10_000  # what a list pages through, and counts one by one
 ID_DIGITS = 18  # every number this long is a bigint
@@ -181,7 +182,7 @@ class BigTableAdmin(admin.ModelAdmin):
             if relation.on_delete is models.PROTECT:
                 protected.append(f"{found} {model_ngettext(model, found)}")
             elif relation.on_delete is models.CASCADE:
-                counts[model_ngettext(model, found)] = found
+                counts[_called(model, found)] = found
                 if not self._may_delete(request, model):
                     lacking.add(model._meta.verbose_name)
         return [str(row) for row in rows], counts, lacking, protected
@@ -196,6 +197,16 @@ def _pointing_at(model: type[models.Model]) -> Iterable[models.ForeignObjectRel]
     for relation in model._meta.get_fields(include_hidden=True):
         if relation.auto_created and not relation.concrete and not relation.many_to_many:
             yield relation
+
+
+def _called(model: type[models.Model], count: int) -> str:
+    """Return what ``count`` rows are called in the reader's language.
+
+    Django names a join table of its own when it makes it: in the site's language, for good.
+    """
+    if model._meta.auto_created:
+        return ngettext("ligação", "ligações", count)
+    return model_ngettext(model, count)
 
 
 class IndexFilter(admin.SimpleListFilter):

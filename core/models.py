@@ -79,6 +79,12 @@ class Book(models.Model):
     title = models.CharField(_("título"), max_length=300)
     slug = models.SlugField(_("endereço"), max_length=SLUG_LENGTH, unique=True)
     original_title = models.CharField(_("título original"), max_length=300, blank=True)
+    series = models.CharField(
+        _("série"),
+        max_length=300,
+        blank=True,
+        help_text=_("Com o número: As Crônicas de Nárnia, #2"),
+    )
     authors = models.ManyToManyField(
         Author, through="BookAuthor", related_name="books", verbose_name=_("autores")
     )
@@ -180,7 +186,7 @@ class Book(models.Model):
         if authors is not None:
             self.byline = ", ".join(authors)[:500]
         self.folded_title = fold(self.title)[:300]
-        self.search_text = fold(f"{self.title} {self.original_title} {self.byline}")
+        self.search_text = fold(f"{self.title} {self.original_title} {self.series} {self.byline}")
 
 
 class BookAuthor(models.Model):

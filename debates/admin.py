@@ -128,8 +128,8 @@ class DebateTopicAdmin(ModeratedAdmin):
         return link_to_list(DebatePost, "topic", topic.pk, topic.posts_count)
 
     @admin.display(description=_("removido por"))
-    def remover(self, topic: DebateTopic) -> User | None:
-        return topic.deleted_by
+    def remover(self, topic: DebateTopic) -> User | str:
+        return topic.deleted_by or self.get_empty_value_display()  # a bare None would read "None"
 
     def moderate(self, row, actor, action):
         return services.moderate_topic(topic=row, actor=actor, action=action)
@@ -199,8 +199,8 @@ class DebatePostAdmin(ModeratedAdmin):
         return link_to_list(DebateVote, "post", post.pk, post.score)
 
     @admin.display(description=_("removida por"))
-    def remover(self, post: DebatePost) -> User | None:
-        return post.deleted_by
+    def remover(self, post: DebatePost) -> User | str:
+        return post.deleted_by or self.get_empty_value_display()
 
     def moderate(self, row, actor, action):
         return services.moderate_post(post=row, actor=actor, action=action)

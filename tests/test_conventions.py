@@ -101,11 +101,8 @@ RULES: dict[Rule, tuple[Snippets, Snippets]] = {
                 "debates/apps.py",
                 "from django.db.models.signals import post_save\npost_save.connect(f)",
             ),
-            (
-                "core/apps.py",
-                "from django.core import signals\nfrom django.core.signals import request_started\n"
-                "signals.request_started.connect(f)",
-            ),
+            ("core/apps.py", "signals.request_started.connect(f, dispatch_uid='x')"),
+            ("core/x.py", "from .signals import topic_opened\ntopic_opened.connect(f)"),
         ],
         [
             ("debates/signals.py", "@receiver(post_save, sender=Topic)\ndef f(**kwargs): ..."),
@@ -114,6 +111,7 @@ RULES: dict[Rule, tuple[Snippets, Snippets]] = {
                 "from django.db.models.signals import post_save\npost_save.connect(f, sender=A)",
             ),
             ("core/x.py", "server.connect()\nself.connection.connect(1)"),
+            ("core/x.py", "from celery.signals import worker_ready\nworker_ready.connect(f)"),
         ],
     ),
     python.nothing_is_swallowed: (

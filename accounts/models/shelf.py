@@ -47,4 +47,4 @@ class ShelfItem(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.user_id}: {self.book_id} {self.status}"
+        return f"{self.user_id}: {self.book_id} {self.get_status_display()}"

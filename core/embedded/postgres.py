@@ -231,7 +231,15 @@ def _create(
     new.mkdir(mode=0o700)
     if runner:
         os.chown(new, runner.uid, runner.gid)
-    initdb = [programs / "initdb", "-D", new, "-U", NAME, "--encoding=UTF8", "--locale=C"]
+    initdb: list[str | Path] = [
+        programs / "initdb",
+        "-D",
+        new,
+        "-U",
+        NAME,
+        "--encoding=UTF8",
+        "--locale=C",
+    ]
     initdb += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--auth=reject"]
     initdb += ["--no-instructions"] + ([] if durable else ["--no-sync"])
     if _run(initdb, place / "postgres.log", runner) != 0:
@@ -245,7 +253,8 @@ def _single_user(
     place: Path, data: str, programs: Path, runner: Account | None, statements: str
 ) -> None:
     """Run one statement a line on a cluster that is not running."""
-    words = [programs / "postgres", "--single", "-D", place / data, "postgres"]
+    words: list[str | Path] = [programs / "postgres", "--single", "-D", place / data]
+    words += ["-c", "exit_on_error=on", "postgres"]
     if _run(words, place / "postgres.log", runner, statements + "\n") != 0:
         raise _failed("prepare its cluster", place)
 
@@ -278,7 +287,7 @@ def _launch(place: Path, programs: Path, runner: Account | None, port: int, dura
     (place / "pg_hba.conf").write_text(HBA)
     (place / "pg_hba.conf").chmod(0o644)
     options = [f"-c {name}_file={shlex.quote(str(place / file))}" for name, file in FILES.items()]
-    start = [programs / "pg_ctl", "start", "-s", "-w", "-t", str(START_SECONDS)]
+    start: list[str | Path] = [programs / "pg_ctl", "start", "-s", "-w", "-t", str(START_SECONDS)]
     start += ["-D", place / "data", "-l", path, "-o", " ".join(options)]
     deadline = time.monotonic() + START_SECONDS
     while True:

@@ -40,18 +40,19 @@ def split_authors(text: str) -> list[str]:
     return list(once.values())
 
 
-def without_series(title: str) -> str:
-    """Return ``title`` without a last bracket that counts volumes: ``"(The Series, #2)"``.
+def split_series(title: str) -> tuple[str, str]:
+    """Split a last bracket that counts volumes off: ``"Narnia (The Series, #2)"``.
 
-    Other brackets are part of a title: ``"I Am America (And So Can You!)"``.
+    Returns the title and the series with its number, ``""`` for none. Other brackets are
+    part of a title: ``"I Am America (And So Can You!)"``.
     """
     start = _last_bracket(title)
     if start < 0:
-        return title
+        return title, ""
     _, counts, volume = title[start:].rpartition("#")
-    if not counts or not volume.lstrip()[:1].isdigit():
-        return title
-    return title[:start].rstrip() or title
+    if not counts or not volume.lstrip()[:1].isdigit() or not title[:start].rstrip():
+        return title, ""
+    return title[:start].rstrip(), title[start + 1 : -1].strip()
 
 
 def _last_bracket(title: str) -> int:

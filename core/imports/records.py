@@ -14,7 +14,7 @@ from core.languages import language_code
 from core.models import Author, Book
 
 from . import isbn
-from .names import name_key, split_authors, tidy, without_series
+from .names import name_key, split_authors, split_series, tidy
 from .remarks import Note, Refusal, Refused, Remark
 
 GOODBOOKS = "goodbooks"
@@ -24,7 +24,9 @@ def _max_length(model: type[models.Model], name: str) -> int:
     return cast(models.CharField, model._meta.get_field(name)).max_length or 0
 
 
-_LENGTHS = {name: _max_length(Book, name) for name in ("title", "original_title", "description")}
+_LENGTHS = {
+    name: _max_length(Book, name) for name in ("title", "original_title", "series", "description")
+}
 _NAME_LENGTH = _max_length(Author, "name")
 _YEAR = re.compile(r"(-?[0-9]{1,5})(?:\.0*)?")
 _COUNT = re.compile(r"([0-9]{1,19})(?:\.0*)?")
@@ -132,7 +134,7 @@ SHAPES = (
 
 def _record(line: int, cells: Cells, found: isbn.Found, year: str, language: str) -> Record:
     """What both shapes have."""
-    title = _text(cells, "title", change=without_series)
+    title, series = split_series(tidy(cells["title"]))
     if not title:
         raise Refused(Refusal.NO_TITLE)
     record = Record(line, {"title": title}, _authors(cells["authors"]))
@@ -141,7 +143,9 @@ def _record(line: int, cells: Cells, found: isbn.Found, year: str, language: str
     number = _year(year)
     if number is None and year.strip():
         record.remarks.append(Remark(Note.YEAR, year.strip()[:40]))
-    _keep(record, isbn13=found.isbn13, year=number, language=language_code(language))
+    for name, text in (("title", title), ("series", series)):
+        _refuse_longer(name, text, _LENGTHS[name])
+    _keep(record, series=series, isbn13=found.isbn13, year=number, language=language_code(language))
     return record
 
 
@@ -149,11 +153,9 @@ def _keep(record: Record, **values: Any) -> None:
     record.columns.update({k: v for k, v in values.items() if v is not None and v != ""})
 
 
-def _text(
-    cells: Cells, name: str, *, change: Callable[[str], str] = str, keep_lines: bool = False
-) -> str:
+def _text(cells: Cells, name: str, *, keep_lines: bool = False) -> str:
     raw = cells[name]
-    text = "\n".join(map(tidy, raw.splitlines())).strip() if keep_lines else change(tidy(raw))
+    text = "\n".join(map(tidy, raw.splitlines())).strip() if keep_lines else tidy(raw)
     _refuse_longer(name, text, _LENGTHS[name])
     return text
 

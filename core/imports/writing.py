@@ -21,7 +21,7 @@ from .remarks import Refused, Remark
 ONE_IMPORT_AT_A_TIME = 0x626F6F6B73  # an advisory lock of Postgres; "books"
 _SOURCE = {"source", "source_id"}
 _WRITTEN = (
-    "title", "original_title", "year", "language", "description", "isbn13", "source", "source_id",
+    "title", "original_title", "series", "year", "language", "description", "isbn13", "source", "source_id",
     "work_id", "average_rating", "ratings_count", "byline", "folded_title", "search_text",
 )  # fmt: skip
 

@@ -10,7 +10,7 @@ from django.core.management.base import OutputWrapper
 from django.test import SimpleTestCase
 
 from core.imports import running
-from core.imports.names import split_authors, without_series
+from core.imports.names import split_authors, split_series
 from core.imports.progress import Progress
 from core.imports.reading import Reader
 from core.imports.remarks import Refusal
@@ -140,20 +140,25 @@ class NameTests(SimpleTestCase):
                 self.assertEqual(split_authors(text), names)
 
     def test_series(self):
-        for text, title in {
-            "The Hunger Games (The Hunger Games, #1)": "The Hunger Games",
-            "Ranma ½, Vol. 1 (Ranma ½ (US 2nd), #1)": "Ranma ½, Vol. 1",
-            "Magician  (Raymond's Magician #1)": "Magician",
-            "Box (A, #1-3; B, #2.5)": "Box",
-            "I Am America (And So Can You!)": "I Am America (And So Can You!)",
-            "Saga #1": "Saga #1",
-            "Tags (the #best)": "Tags (the #best)",
-            "(Only, #1)": "(Only, #1)",
-            "Odd) (A, #1": "Odd) (A, #1",
-            "": "",
+        for text, parts in {
+            "The Hunger Games (The Hunger Games, #1)": ("The Hunger Games", "The Hunger Games, #1"),
+            "Ranma ½, Vol. 1 (Ranma ½ (US 2nd), #1)": ("Ranma ½, Vol. 1", "Ranma ½ (US 2nd), #1"),
+            "Magician  (Raymond's Magician #1)": ("Magician", "Raymond's Magician #1"),
+            "Box (A, #1-3; B, #2.5)": ("Box", "A, #1-3; B, #2.5"),
+            "I Am America (And So Can You!)": ("I Am America (And So Can You!)", ""),
+            "Saga #1": ("Saga #1", ""),
+            "Tags (the #best)": ("Tags (the #best)", ""),
+            "(Only, #1)": ("(Only, #1)", ""),
+            "Odd) (A, #1": ("Odd) (A, #1", ""),
+            "": ("", ""),
         }.items():
             with self.subTest(text):
-                self.assertEqual(without_series(text), title)
+                self.assertEqual(split_series(text), parts)
+
+    def test_a_book_is_found_by_its_series(self):
+        book = Book(title="O Leão", series="As Crônicas de Nárnia, #2")
+        book.derive()
+        self.assertIn("narnia", book.search_text)
 
 
 class ProgressTests(ImportTestCase):

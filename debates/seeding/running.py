@@ -57,7 +57,7 @@ class Plan:
             raise Refused("Numbers below nothing.")
         if self.posts and not self.topics or self.topics and not self.users:
             raise Refused("Posts need a debate, and a debate somebody who opens it.")
-        if False:
+        if self.votes > self.posts * (self.users - 1):
             raise Refused("More votes than one for each post by everybody but its author.")
 
 

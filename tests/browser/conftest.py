@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.servers import web_server
 
-from .site import Site
+from .site import PLAIN, STRAINED, Site
 from .watching import Watch
 
 CHROMIUMS = [
@@ -70,9 +70,7 @@ def chromium(in_browser_thread) -> Iterator[Browser]:
         pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
     playwright = in_browser_thread(lambda: sync_playwright().start())
     try:
-        browser = in_browser_thread(
-            playwright.chromium.launch, executable_path=program, args=FLAGS
-        )
+        browser = in_browser_thread(playwright.chromium.launch, executable_path=program, args=FLAGS)
         yield browser
         in_browser_thread(browser.close)
     finally:
@@ -106,7 +104,9 @@ def open_page(transactional_db, in_browser_thread, chromium, server, watch) -> I
     contexts = []
 
     def open_page(session: str = "", **options) -> Page:
-        context = chromium.new_context(base_url=server, locale="pt-BR", **options)
+        context = chromium.new_context(
+            base_url=server, locale="pt-BR", reduced_motion="reduce", **options
+        )
         contexts.append(context)
         context.set_default_timeout(PATIENCE_MS)
         watch.over(context)
@@ -123,8 +123,14 @@ def open_page(transactional_db, in_browser_thread, chromium, server, watch) -> I
 
 @pytest.fixture
 def site(transactional_db) -> Site:
-    """Rows that strain every page."""
-    return Site()
+    """One of everything, in the words of a calm reader."""
+    return Site(PLAIN)
+
+
+@pytest.fixture
+def strained_site(transactional_db) -> Site:
+    """The same in words that no line can hold."""
+    return Site(STRAINED)
 
 
 def pytest_collection_modifyitems(items):

@@ -8,7 +8,7 @@ from django.test import Client
 
 from accounts.models import ShelfItem, User
 from accounts.services import record_progress, shelve_book, write_review
-from core.models import HALF_STARS
+from core.models import CLOTHS, HALF_STARS
 from debates import services
 from debates.models import DebatePost
 from tests.factories import (
@@ -21,32 +21,63 @@ from tests.factories import (
     make_user,
 )
 
-LONG_WORD = "Incomensurabilissimamente"
-LONG_TITLE = LONG_WORD * 8  # 200 letters and no place to break
-LONG_TEXT = f"""{LONG_WORD * 12}
+DEEPEST = 9
+POSTS_BESIDE = 22  # with the thread, more than one page
+
+
+class Words(NamedTuple):
+    """What readers and staff typed."""
+
+    title: str  # of a debate
+    book: str
+    person: str
+    short: str  # a city, a category
+    text: str  # Markdown
+
+
+_LONG = "Incomensurabilissimamente"
+STRAINED = Words(
+    title=_LONG * 8,  # 200 letters and no place to break
+    book=_LONG * 12,
+    person="Vozdiferente" * 5,
+    short="K" * 80,
+    text=f"""{_LONG * 12}
 
 ```
 {"bloco_de_codigo_sem_espaco_" * 12}
 ```
 
-> {LONG_WORD * 5}
+> {_LONG * 5}
 > > [um endereço](https://example.com/{"caminho" * 40}), ~~riscado~~
 
-1. **{LONG_WORD * 6}** e `{"y" * 120}`
-   - *{LONG_WORD * 6}*
+1. **{_LONG * 6}** e `{"y" * 120}`
+   - *{_LONG * 6}*
 
 https://example.com/{"caminho" * 40}
-"""
-DEEPEST = 9
-POSTS_BESIDE = 22  # with the thread, more than one page
+""",
+)
+PLAIN = Words(
+    title="O que o narrador não conta",
+    book="A incomensurável casa d'água",
+    person="Outra Voz",
+    short="Recife",
+    text="""Discordo *em parte*, e **muito**:
+
+> A casa é a [personagem](https://example.com/casa).
+
+1. Leia o `capítulo 7`
+   - ~~ou não~~
+""",
+)
 
 
 class Visit(NamedTuple):
-    """A page to look at: who asks for it, where it is, what is done there first."""
+    """A page to look at: where it is, who asks for it, what is done there, what is answered."""
 
     path: str
     who: str = ""  # "", "member" or "staff"
-    first: str = ""  # "", or a name in tests.browser.visiting.DEEDS
+    deed: str = ""  # "", or a name in tests.browser.visiting.DEEDS
+    status: int = 200
 
 
 VISITS = {
@@ -57,8 +88,8 @@ VISITS = {
     "topic_detail_page_2": Visit("/debates/topico/{topic}/?pagina=2"),
     "topic_detail_locked": Visit("/debates/topico/{locked}/"),
     "book_list": Visit("/livros/"),
-    "book_list_nothing": Visit("/livros/?de=9000"),
-    "book_list_refused": Visit("/livros/?de=ontem"),
+    "book_list_nothing": Visit("/livros/?de=2100"),
+    "book_list_refused": Visit("/livros/?de=ontem", status=400),
     "book_detail": Visit("/livros/{book}/"),
     "author_detail": Visit("/autores/{author}/"),
     "category_detail": Visit("/categorias/{category}/"),
@@ -71,13 +102,13 @@ VISITS = {
     "profile_posts": Visit("/leitores/{reader}/?aba=respostas"),
     "login": Visit("/conta/entrar/"),
     "login_refused": Visit("/conta/entrar/", "", "send"),
-    "login_forged": Visit("/conta/entrar/", "", "lose the token and send"),
+    "login_forged": Visit("/conta/entrar/", "", "lose the token and send", status=403),
     "sign_up": Visit("/conta/criar/"),
-    "sign_up_refused": Visit("/conta/criar/", "", "send"),
+    "sign_up_refused": Visit("/conta/criar/", "", "send", status=422),
     "password_reset": Visit("/conta/senha/nova/"),
     "password_reset_done": Visit("/conta/senha/enviada/"),
     "password_reset_confirm": Visit("/conta/senha/MQ/nenhum-token/"),
-    "not_found": Visit("/nada/"),
+    "not_found": Visit("/nada/", status=404),
     "topic_detail_member": Visit("/debates/topico/{topic}/", "member"),
     "topic_detail_own": Visit("/debates/topico/{own}/", "member"),
     "topic_detail_replying": Visit("/debates/post/{post}/", "member", "open the reply form"),
@@ -86,26 +117,26 @@ VISITS = {
     "book_detail_menu": Visit("/livros/{book}/", "member", "open the menu"),
     "profile_own": Visit("/leitores/{reader}/", "member"),
     "edit_profile": Visit("/conta/", "member"),
-    "edit_profile_refused": Visit("/conta/", "member", "empty and send"),
+    "edit_profile_refused": Visit("/conta/", "member", "empty and send", status=422),
     "password_change": Visit("/conta/senha/", "member"),
     "choose_book": Visit("/debates/novo/", "member"),
     "choose_book_found": Visit("/debates/novo/?q=incomens", "member"),
     "create_topic": Visit("/debates/novo/?livro={book}", "member"),
-    "create_topic_refused": Visit("/debates/novo/?livro={book}", "member", "send"),
+    "create_topic_refused": Visit("/debates/novo/?livro={book}", "member", "send", status=422),
     "create_topic_logged_out": Visit(
-        "/debates/novo/?livro={book}", "member", "lose the session and send"
+        "/debates/novo/?livro={book}", "member", "lose the session and send", status=403
     ),
     "edit_topic": Visit("/debates/topico/{own}/editar/", "member"),
     "delete_topic": Visit("/debates/topico/{own}/apagar/", "member"),
     "create_post": Visit("/debates/topico/{topic}/responder/", "member"),
     "create_post_answer": Visit("/debates/topico/{topic}/responder/?parent={post}", "member"),
     "create_post_refused": Visit(
-        "/debates/topico/{topic}/responder/?parent={post}", "member", "send"
+        "/debates/topico/{topic}/responder/?parent={post}", "member", "send", status=422
     ),
     "edit_post": Visit("/debates/post/{own_post}/editar/", "member"),
     "delete_post": Visit("/debates/post/{own_post}/apagar/", "member"),
     "record_progress": Visit("/livros/{book}/progresso/", "member"),
-    "record_progress_refused": Visit("/livros/{book}/progresso/", "member", "send"),
+    "record_progress_refused": Visit("/livros/{book}/progresso/", "member", "send", status=422),
     "edit_review": Visit("/livros/{book}/resenha/", "member"),
     "edit_review_new": Visit("/livros/{other_book}/resenha/", "member"),
     "delete_review": Visit("/livros/{book}/resenha/apagar/", "member"),
@@ -114,44 +145,49 @@ VISITS = {
 
 
 class Site:
-    """What may stand in a database, at its longest; ``sessions`` of those who look at it."""
+    """One of everything that a page can show; ``sessions`` of those who look at it."""
 
-    def __init__(self):
+    def __init__(self, words: Words):
+        self.words = words
         self.reader = make_user(
-            username="r" * 30, display_name="Nomecompridissimo" * 3, city="C" * 80, bio="b" * 600
+            username="r" * 30,
+            display_name=words.person[:60],
+            city=words.short,
+            bio=words.text[:600],
         )
-        self.staff = make_staff(username="equipe", display_name="E" * 60)
-        self.author = make_author(name=LONG_TITLE)
-        self.category = make_category(name="K" * 80)
+        self.other = make_user(username="outro", display_name=words.person[:50] + " 2")
+        self.staff = make_staff(username="equipe", display_name=words.person[:50] + " 3")
+        self.author = make_author(name=words.book[:200])
+        self.category = make_category(name=words.short)
         self.book = make_book(
-            title=LONG_WORD * 12, original_title="O" * 300, description=LONG_TEXT, year=-725,
+            title=words.book, original_title=words.title, description=words.text, year=-725,
             pages=1200, isbn13="9788535902779", language="pt", average_rating="4.21",
-            ratings_count=4_780_653, authors=[self.author, make_author(name="A" * 200)],
+            ratings_count=4_780_653, authors=[self.author, make_author(name=words.title)],
         )  # fmt: skip
-        self.other_book = make_book(title="A Casa d'Água", authors=[make_author(name="Lia Prado")])
+        self.other_book = make_book(authors=[self.author])
         self.book.categories.add(self.category, make_category(), make_category())
-        for _ in range(10):
+        for _ in range(CLOTHS):
             make_book(authors=[self.author])  # covers of every colour
         self._debates()
         self._reading()
         self.sessions = {"": "", "member": _session(self.reader), "staff": _session(self.staff)}
 
     def _debates(self) -> None:
-        reader, book = self.reader, self.book
+        reader, book, words = self.reader, self.book, self.words
         self.topic = make_topic(
-            book=book, title=LONG_TITLE, description=LONG_TEXT, spoiler_percent=100, is_pinned=True
-        )
-        self.other = make_user(username="outro", display_name="Vozdiferente" * 5)
-        post = self.post = make_post(self.topic, author=self.other, content=LONG_TEXT)
-        self.own_post = make_post(self.topic, author=reader, parent=post, content=LONG_TEXT)
+            creator=self.other, book=book, title=words.title, description=words.text,
+            spoiler_percent=100, is_pinned=True,
+        )  # fmt: skip
+        post = self.post = make_post(self.topic, author=self.other, content=words.text)
+        self.own_post = make_post(self.topic, author=reader, parent=post, content=words.text)
         make_post(self.topic, author=self.staff, parent=post, spoiler_percent=60)
         post = make_post(self.topic, author=self.other)
         services.moderate_post(post=post, actor=self.staff, action="lock")
-        post = self.removed = make_post(self.topic, author=self.other)
+        removed = post = make_post(self.topic, author=self.other)
         for _ in range(DEEPEST):
-            post = make_post(self.topic, author=self.other, parent=post, content=LONG_TEXT)
+            post = make_post(self.topic, author=self.other, parent=post, content=words.text)
         self.deepest = post
-        services.delete_post(post=self.removed, actor=self.other)
+        services.delete_post(post=removed, actor=self.other)
         for voter in (reader, self.staff):
             services.vote_post(post=post, user=voter, value=-1)
         for _ in range(POSTS_BESIDE):
@@ -164,7 +200,7 @@ class Site:
         record_progress(user=self.reader, book=self.book, percent=47, page=564, pages=1200)
         for reader, rating in ((self.reader, 1), (self.other, HALF_STARS), (self.staff, 7)):
             write_review(
-                user=reader, book=self.book, rating=rating, text=LONG_TEXT,
+                user=reader, book=self.book, rating=rating, text=self.words.text,
                 has_spoiler=rating == HALF_STARS,
             )  # fmt: skip
 

@@ -23,26 +23,27 @@ EMPTY = """() => {
 }"""
 
 
-def _send(page: Page) -> None:
-    with page.expect_navigation():
+def _send(page: Page) -> int:
+    with page.expect_navigation() as answer:
         page.evaluate(SEND)
+    return answer.value.status
 
 
-def _empty_and_send(page: Page) -> None:
+def _empty_and_send(page: Page) -> int:
     page.evaluate(EMPTY)
-    _send(page)
+    return _send(page)
 
 
-def _lose_the_token_and_send(page: Page) -> None:
+def _lose_the_token_and_send(page: Page) -> int:
     page.context.clear_cookies(name="csrftoken")
-    _send(page)
+    return _send(page)
 
 
-def _lose_the_session_and_send(page: Page) -> None:
+def _lose_the_session_and_send(page: Page) -> int:
     page.get_by_label("Título").fill("Não quero perder isto")
     page.get_by_label("Abertura").fill("Nem isto.")
     page.context.clear_cookies(name="sessionid")
-    _send(page)
+    return _send(page)
 
 
 def _open_the_menu(page: Page) -> None:
@@ -61,8 +62,7 @@ def _vote(page: Page) -> None:
     expect(button).to_have_attribute("aria-pressed", "true")
 
 
-DEEDS: dict[str, Callable[[Page], None]] = {
-    "": lambda page: None,
+DEEDS: dict[str, Callable[[Page], int | None]] = {
     "send": _send,
     "empty and send": _empty_and_send,
     "lose the token and send": _lose_the_token_and_send,
@@ -80,8 +80,11 @@ def every_page(site: Site, open_page: Callable) -> Iterator[tuple[str, Page]]:
         page = pages[visit.who]
         page.set_viewport_size(DESKTOP)
         page.emulate_media(color_scheme="light")
-        page.goto(site.path(visit))
+        status = page.goto(site.path(visit)).status
+        assert name.startswith("login") or "/conta/entrar/" not in page.url, f"{name}: logged out"
         cookies = page.context.cookies()
-        DEEDS[visit.first](page)
+        if visit.deed:
+            status = DEEDS[visit.deed](page) or status
+        assert status == visit.status, f"{name} answered {status}"
         yield name, page
-        page.context.add_cookies(cookies)
+        page.context.add_cookies(cookies)  # of whoever lost one on purpose

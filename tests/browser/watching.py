@@ -29,7 +29,7 @@ class Watch:
 
     def _console(self, message: ConsoleMessage) -> None:
         # An answer of 404 or 422 is logged as an error too; _response judges those.
-        if message.type in {"error", "warning"} and "Failed to load resource" not in message.text:
+        if message.type == "error" and "Failed to load resource" not in message.text:
             self.problems.append(f"console: {message.text}")
 
     def _request(self, request: Request) -> None:

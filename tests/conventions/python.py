@@ -19,6 +19,12 @@ OURS = {*FLOORS, "tests", "conftest", "dev", "manage"}
 WIRED = {("core/beat.py", "cgbookstore.celery")}  # Beat is told the schedule
 METHODS = {"require_safe", "require_GET", "require_POST", "require_http_methods"}
 CACHES = {"cache", "caches"}
+DJANGOS_SIGNALS = {
+    "pre_init", "post_init", "pre_save", "post_save", "pre_delete", "post_delete", "m2m_changed",
+    "class_prepared", "pre_migrate", "post_migrate", "request_started", "request_finished",
+    "got_request_exception", "setting_changed", "connection_created", "user_logged_in",
+    "user_logged_out", "user_login_failed",
+}  # fmt: skip
 EMPTYING = {"flushdb", "flushall", "delete_pattern"}
 
 
@@ -112,23 +118,25 @@ def nobody_empties_redis(path: str, text: str) -> list[str]:
 
 
 def receivers_name_their_sender(path: str, text: str) -> list[str]:
+    """Of Django's signals and our own; Celery's are about its process and have none to name."""
     if is_test(path):
         return []
-    signals = {
+    signals = DJANGOS_SIGNALS | {
         module.rpartition(".")[2]
         for _line, module in imports(path, text)
-        if ".signals." in module or ".dispatch." in module
-    } | {"signal"}
-    found = []
-    for call in calls(text):
-        name = last_name(call.func)
-        holder = getattr(call.func, "value", None)
-        connects = name == "connect" and holder is not None and last_name(holder) in signals
-        if name != "receiver" and not connects:
-            continue
-        if not any(keyword.arg == "sender" for keyword in call.keywords):
-            found.append(f"{path}:{call.lineno} a receiver without a sender")
-    return found
+        if ".signals." in module and not module.startswith("celery.")
+    }
+    return [
+        f"{path}:{call.lineno} a receiver without a sender"
+        for call in calls(text)
+        if last_name(call.func) == "receiver"
+        or (
+            isinstance(call.func, ast.Attribute)
+            and call.func.attr == "connect"
+            and last_name(call.func.value) in signals
+        )
+        if not any(keyword.arg == "sender" for keyword in call.keywords)
+    ]
 
 
 def nothing_is_swallowed(path: str, text: str) -> list[str]:
