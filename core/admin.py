@@ -19,11 +19,12 @@ from .big_tables import (
     as_id,
     either,
     link_to_list,
+    word_begins,
 )
 from .models import Author, Book, BookAuthor, Category
 from .ratelimit import limit
 from .services import sync_byline
-from .text import create_with_slug, fold
+from .text import create_with_slug
 
 admin.site.site_header = admin.site.site_title = _("CGBookStore: equipe")
 admin.site.index_title = _("O que há no site")
@@ -75,13 +76,13 @@ class SluggedAdmin(BigTableAdmin):
 class AuthorAdmin(SluggedAdmin):
     list_display = ["name", "slug", "books_link", "created_at"]
     ordering = ("folded_name", "pk")
-    search_help_text = _("Começo do nome, ou número.")
+    search_help_text = _("Começo de um dos nomes, ou número.")
     fields = ["name", "slug", "created_at"]
     readonly_fields = ["slug", "created_at"]
     slug_from = ("name", "autor")
 
     def find(self, rows, term):
-        return rows.filter(either(folded_name__startswith=fold(term), pk=as_id(term)))
+        return rows.filter(either(**word_begins("folded_name", term), pk=as_id(term)))
 
     @admin.display(description=_("livros"))
     def books_link(self, author: Author) -> str:
@@ -177,7 +178,7 @@ class BookAdmin(SluggedAdmin):
     form = BookForm
     ordering = ("folded_title", "pk")
     linked_by = {"authors": ("folded_title", "pk"), "categories": ("folded_title", "pk")}
-    search_help_text = _("Começo do título, ISBN-13 ou número.")
+    search_help_text = _("Começo de uma palavra do título ou da autoria, ISBN-13 ou número.")
     inlines = [CreditInline]
     autocomplete_fields = ["categories"]
     readonly_fields = [
@@ -205,7 +206,7 @@ class BookAdmin(SluggedAdmin):
 
     def find(self, rows, term):
         isbn = term.replace("-", "").replace(" ", "")
-        return rows.filter(either(folded_title__startswith=fold(term), isbn13=isbn, pk=as_id(term)))
+        return rows.filter(either(**word_begins("search_text", term), isbn13=isbn, pk=as_id(term)))
 
     @admin.display(description=_("notas, de meia a cinco estrelas"))
     def histogram(self, book: Book) -> str:

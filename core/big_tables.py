@@ -23,6 +23,8 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from .text import fold
+
 ROWS_LIMIT = 10_000  # what a list pages through, and counts one by one
 ID_DIGITS = 18  # every number this long is a bigint
 
@@ -43,6 +45,16 @@ def either(**lookups) -> models.Q:
         if value not in {None, ""}:
             condition |= models.Q(**{lookup: value})
     return condition
+
+
+def word_begins(column: str, term: str) -> dict[str, str]:
+    """Return lookups for rows in whose folded ``column`` a word begins with ``term``.
+
+    For ``either()``, and for columns with a trigram index: titles begin with articles, and
+    authors are looked for by their surnames.
+    """
+    folded = fold(term)
+    return {f"{column}__startswith": folded, f"{column}__contains": f" {folded}"} if folded else {}
 
 
 def estimated_rows(model: type[models.Model]) -> int:

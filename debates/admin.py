@@ -15,10 +15,17 @@ from django.utils.translation import ngettext
 
 from accounts.admin import reader_id
 from accounts.models import User
-from core.big_tables import BigTableAdmin, IndexFilter, as_id, either, excerpt, link_to_list
+from core.big_tables import (
+    BigTableAdmin,
+    IndexFilter,
+    as_id,
+    either,
+    excerpt,
+    link_to_list,
+    word_begins,
+)
 from core.markdown import render
 from core.services import Refused
-from core.text import fold
 
 from . import services
 from .forms import PostForm, TopicForm
@@ -97,7 +104,7 @@ class DebateTopicAdmin(ModeratedAdmin):
     list_filter = [TopicStateFilter]
     list_select_related = ["book", "creator"]
     linked_by = {"book": ("-created_at", "-pk"), "creator": ("-created_at", "-pk")}
-    search_help_text = _("Começo do título, endereço ou número.")
+    search_help_text = _("Começo de uma palavra do título, endereço ou número.")
     actions = [moderation(name) for name in ACTIONS]
     form = TopicAdminForm
     autocomplete_fields = ["book"]
@@ -121,7 +128,7 @@ class DebateTopicAdmin(ModeratedAdmin):
         return super().get_queryset(request).defer("description_html")
 
     def find(self, rows, term):
-        return rows.filter(either(folded_title__startswith=fold(term), slug=term, pk=as_id(term)))
+        return rows.filter(either(**word_begins("folded_title", term), slug=term, pk=as_id(term)))
 
     @admin.display(description=_("respostas"))
     def posts(self, topic: DebateTopic) -> str:

@@ -226,7 +226,7 @@ def vote_post(*, post: DebatePost, user: User, value: int) -> DebatePost:
     """
     post = (
         DebatePost.objects.select_for_update(no_key=True, of=("self",))
-        .select_related("topic")
+        .select_related("topic", "author")
         .get(pk=post.pk)
     )
     _require_open(post.topic, post)

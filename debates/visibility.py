@@ -28,6 +28,11 @@ def shows_words(post, user) -> bool:
     return user.is_staff or not post.is_deleted
 
 
+def is_folded(post, topic) -> bool:
+    """Whether ``post`` shows its words only on demand: it tells more of the book than its debate says."""
+    return post.spoiler_percent > topic.spoiler_percent
+
+
 def excerpt_allowed(topic) -> bool:
     """Whether the opening may be quoted outside its page (lists, search, meta description)."""
     return not topic.is_deleted and topic.spoiler_percent == 0

@@ -119,6 +119,26 @@ class EditTopicTests(ServicesTestCase):
             self.edit()
 
 
+class NamedColumnsTests(ServicesTestCase):
+    def test_a_write_names_its_columns_so_that_two_requests_cannot_undo_each_other(self):
+        post = make_post(self.topic, author=self.author)
+        staff = {"actor": self.staff}
+        for write in (
+            lambda: services.edit_topic(topic=self.topic, editor=self.creator, **WORDS),
+            lambda: services.moderate_topic(topic=self.topic, action="pin", **staff),
+            lambda: services.moderate_topic(topic=self.topic, action="hide", **staff),
+            lambda: services.moderate_topic(topic=self.topic, action="restore", **staff),
+            lambda: services.edit_post(post=post, editor=self.author, **REPLY),
+            lambda: services.moderate_post(post=post, action="lock", **staff),
+        ):
+            with CaptureQueriesContext(connection) as seen:
+                write()
+            updates = [query["sql"] for query in seen if query["sql"].startswith("UPDATE")]
+            assert updates
+            for sql in updates:
+                assert not any(f'"{name}" =' in sql for name in ("views_count", "score", "path"))
+
+
 class DeleteTopicTests(ServicesTestCase):
     def test_the_creator_removes_it_once(self):
         assert services.delete_topic(topic=self.topic, actor=self.creator) is True

@@ -126,10 +126,13 @@ class TopicDetailTests(TestCase):
         self.client.force_login(make_user())
         assert len(self.client.get(self.url).content) <= 60 * 1024
 
-    def test_a_spoiler_is_folded(self):
-        make_post(self.topic, content="O mordomo", spoiler_percent=90)
-        html = self.client.get(self.url).content.decode()
-        assert html.index("<details") < html.index("O mordomo")
+    def test_what_tells_more_of_the_book_than_the_debate_says_is_folded(self):
+        topic = make_topic(spoiler_percent=50)
+        make_post(topic, content="Meio do livro", spoiler_percent=50)
+        make_post(topic, content="O mordomo", spoiler_percent=51)
+        html = self.client.get(topic.get_absolute_url()).content.decode()
+        folded = html.index('class="spoiler"')
+        assert html.index("Meio do livro") < folded < html.index("O mordomo")
 
 
 class VoteTests(TestCase):

@@ -73,6 +73,7 @@ def topic_page(
     for post in attach_votes(posts_page.rows, request.user):
         post.topic = topic
         post.shows_words = visibility.shows_words(post, request.user)
+        post.is_folded = visibility.is_folded(post, topic)
     context = {
         "topic": topic,
         "page": posts_page,

@@ -8,26 +8,25 @@ from .visiting import DESKTOP, PHONE, SCHEMES, every_page
 
 NARROWEST_TEXT = 240
 
-# What sticks out, when the page is wider than its window.
-TOO_WIDE = """() => {
+MEASURES = """() => {
+  const name = (part) => `${part.localName}.${part.className}`;
   const root = document.documentElement;
-  if (root.scrollWidth <= root.clientWidth) return [];
-  const wide = [...document.body.querySelectorAll("*")]
-    .filter((part) => part.getBoundingClientRect().right > root.clientWidth + 1)
-    .map((part) => `${part.tagName.toLowerCase()}.${part.className}`);
-  return [`${root.scrollWidth} of ${root.clientWidth}`, ...wide.slice(-3)];
+  const { backgroundColor: paper, color: ink } = getComputedStyle(document.body);
+  const all = [...document.body.querySelectorAll("*")];
+  const wide = root.scrollWidth <= root.clientWidth ? [] : [
+    `${root.scrollWidth} of ${root.clientWidth}`,
+    ...all.filter((part) => part.getBoundingClientRect().right > root.clientWidth + 1)
+      .map(name).slice(-3),
+  ];
+  // Words that end without a sign: no ellipsis, no clamped lines, and not hidden on purpose.
+  const cut = all.filter((part) => {
+    if (part.scrollWidth <= part.clientWidth + 1 || part.clientWidth < 2) return false;
+    const style = getComputedStyle(part);
+    return style.overflowX === "hidden" && style.textOverflow !== "ellipsis"
+      && style.clipPath === "none" && part.innerText.trim();
+  }).map(name);
+  return { paper, ink, wide, cut };
 }"""
-COLOURS = """() => {
-  const style = getComputedStyle(document.body);
-  return [style.backgroundColor, style.color];
-}"""
-# Words cut off without a sign: hidden overflow sideways, other than an ellipsis or clamped lines.
-CUT_OFF = """() => [...document.querySelectorAll("main *, header *, footer *")].filter((part) => {
-  const style = getComputedStyle(part);
-  return part.scrollWidth > part.clientWidth + 1 && part.clientWidth > 1
-    && style.overflowX === "hidden" && style.textOverflow !== "ellipsis"
-    && style.clipPath === "none" && part.innerText.trim();
-}).map((part) => `${part.tagName.toLowerCase()}.${part.className}`)"""
 
 
 def test_every_page_fits_its_window_in_both_schemes(strained_site, open_page):
@@ -37,11 +36,10 @@ def test_every_page_fits_its_window_in_both_schemes(strained_site, open_page):
             page.set_viewport_size(size)
             for scheme in SCHEMES:
                 page.emulate_media(color_scheme=scheme)
-                colours[scheme].add(tuple(page.evaluate(COLOURS)))
-                if wide := page.evaluate(TOO_WIDE):
-                    found[name, size["width"], scheme] = wide
-            if cut := page.evaluate(CUT_OFF):
-                found[name, size["width"], "cut off"] = cut
+                seen = page.evaluate(MEASURES)
+                colours[scheme].add((seen["paper"], seen["ink"]))
+                if seen["wide"] or seen["cut"]:
+                    found[name, size["width"], scheme] = seen["wide"], seen["cut"]
     assert found == {}
     ((paper, ink),) = colours["light"]
     assert _brightness(paper) > 200 > 100 > _brightness(ink)
