@@ -8,6 +8,7 @@ columns that changed, because counters move on while a form is open.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import cast
 
 from django.contrib import admin, messages
 from django.contrib.admin.options import IncorrectLookupParameters
@@ -78,7 +79,7 @@ class BoundedPaginator(Paginator):
     @cached_property
     def count(self) -> int:
         """Exact below ``ROWS_LIMIT``; a whole table beyond it is estimated, a search is not."""
-        rows = self.object_list
+        rows = cast(models.QuerySet, self.object_list)
         whole = not rows.query.where and not rows.query.distinct
         estimate = estimated_rows(rows.model) if whole else 0
         if estimate > ROWS_LIMIT:
@@ -192,7 +193,7 @@ class BigTableAdmin(admin.ModelAdmin):
             if not found:
                 continue
             if relation.on_delete is models.PROTECT:
-                protected.append(f"{found} {model_ngettext(model, found)}")
+                protected.append(f"{found} {model_ngettext(model._meta, found)}")
             elif relation.on_delete is models.CASCADE:
                 counts[_called(model, found)] = found
                 if not self._may_delete(request, model):
@@ -207,7 +208,7 @@ class BigTableAdmin(admin.ModelAdmin):
 
 def _pointing_at(model: type[models.Model]) -> Iterable[models.ForeignObjectRel]:
     for relation in model._meta.get_fields(include_hidden=True):
-        if relation.auto_created and not relation.concrete and not relation.many_to_many:
+        if isinstance(relation, models.ForeignObjectRel) and not relation.many_to_many:
             yield relation
 
 
@@ -218,7 +219,7 @@ def _called(model: type[models.Model], count: int) -> str:
     """
     if model._meta.auto_created:
         return ngettext("ligação", "ligações", count)
-    return model_ngettext(model, count)
+    return model_ngettext(model._meta, count)
 
 
 class IndexFilter(admin.SimpleListFilter):

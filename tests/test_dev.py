@@ -252,6 +252,14 @@ class TestProcesses:
         run.stop()
         assert not identity(child)
 
+    def test_a_killed_honcho_leaves_no_child_either(self, run):
+        (child,) = children(run.groups["web.1"])
+        run.honcho.kill()
+        wait_for(lambda: not run.run(), 10, "still running")
+        run.stop()
+        assert not identity(child)
+        assert not any(map(identity, run.groups.values()))
+
     def test_what_a_killed_run_left_is_ended_by_the_next(self, run, tmp_path):
         (child,) = children(run.groups["web.1"])
         left = procfile.end_left(tmp_path / "up.json")

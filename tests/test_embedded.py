@@ -226,9 +226,11 @@ class TestAccidents:
             assert stranger.poll() is None, "a process of somebody else was ended"
             stranger.kill()
 
-    @pytest.mark.parametrize("text", ["", "[]", '{"postgres": 1}', '{"redis": {"pid": "7"}}'])
+    @pytest.mark.parametrize(
+        "text", ["", "[]", '{"postgres": 1}', '{"redis": {"pid": "7", "place": "FOLDER/redis"}}']
+    )
     def test_a_damaged_record_is_no_address(self, folder, text):
-        (folder / "services.json").write_text(text)
+        (folder / "services.json").write_text(text.replace("FOLDER", str(folder)))
         assert embedded.addresses(folder) is None
 
     def test_a_lost_record_costs_no_rows_and_leaves_no_server(self, folder):

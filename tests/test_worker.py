@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -14,13 +13,13 @@ import pytest
 import redis
 from celery.result import AsyncResult
 from django.conf import settings
-from django.db import connection
 from django_celery_results.models import TaskResult
 
 from core import tasks
 from debates.models import DebateTopic
 from debates.tasks import reconcile_counters
 from tests.factories import make_topic
+from tests.servers import child_environment
 
 READY_SECONDS = 60
 
@@ -34,13 +33,7 @@ class Worker:
     def __init__(self, log: Path):
         self.queue = f"test-{uuid4()}"
         self.log = log
-        name = connection.settings_dict["NAME"]
-        environment = os.environ | {
-            "DATABASE_URL": f"{settings.DATABASE_URL.rpartition('/')[0]}/{name}",
-            "REDIS_URL": settings.REDIS_URL,
-            "CELERY_BROKER_URL": settings.CELERY_BROKER_URL,
-            "SECRET_KEY": settings.SECRET_KEY,
-        }
+        environment = child_environment(CELERY_BROKER_URL=settings.CELERY_BROKER_URL)
         words = [sys.executable, "-m", "celery", "-A", "cgbookstore", "worker", "-l", "info",
                  "--pool", "solo", "-Q", self.queue, "-n", f"{self.queue}@%h"]  # fmt: skip
         with log.open("w") as out:

@@ -23,6 +23,10 @@ from .people import recount_reviews
 PREFIX = "carga"
 MAIL = "@carga.invalid"
 SOURCE = "carga"
+TABLES: tuple[type[Model], ...] = (
+    User, Author, Book, BookAuthor, ShelfItem, ReadingProgress, BookReview, DebateTopic,
+    DebatePost, DebateVote,
+)  # fmt: skip
 OURS = Q(username__regex=rf"^{PREFIX}[0-9]+$", email__endswith=MAIL)
 
 
@@ -58,9 +62,7 @@ def clear() -> None:
     _clear_debates()
     _clear_readers()
     _clear_books()
-    for model in (User, ShelfItem, ReadingProgress, BookReview, Author, Book, BookAuthor):
-        rewind(model)
-    for model in (DebateTopic, DebatePost, DebateVote):
+    for model in TABLES:
         rewind(model)
 
 

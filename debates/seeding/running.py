@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import connection
 
-from accounts.models import BookReview, ReadingProgress, ShelfItem, User
+from accounts.models import User
 from core.cache import retire_derived
 from core.database import without_statement_timeout
-from core.models import Author, Book, BookAuthor
+from core.models import Book
 from core.querysets import BookQuerySet
 from core.services import Refused
-from debates.models import DebatePost, DebateTopic, DebateVote
+from debates.models import DebatePost, DebateTopic
 
 from . import marks, people, threads, words
 from .books import create_books
@@ -33,10 +33,6 @@ BOOKS = 500  # where the catalogue is empty
 BOOKS_DEBATED = 10_000  # the most popular ones
 BOOKS_ON_SHELVES = 2_000
 PINNED = 3
-WRITTEN = (
-    User, Author, Book, BookAuthor, ShelfItem, ReadingProgress, BookReview, DebateTopic,
-    DebatePost, DebateVote,
-)  # fmt: skip
 
 Report = Callable[[str, int, int], None]  # what, how many, of how many
 
@@ -198,7 +194,7 @@ def _analyse() -> None:
     VACUUM runs in no transaction, and only a session can lift its timeout: where sessions
     are not ours, or in somebody's transaction, ANALYZE must do.
     """
-    tables = ", ".join(connection.ops.quote_name(model._meta.db_table) for model in WRITTEN)
+    tables = ", ".join(connection.ops.quote_name(model._meta.db_table) for model in marks.TABLES)
     with connection.cursor() as cursor:
         if connection.in_atomic_block or settings.DATABASE_POOLER == "transaction":
             cursor.execute(f"ANALYZE {tables}")

@@ -66,7 +66,7 @@ class Post:
     def __init__(self, topic: Topic, parent: Post | None, when: int, author: int):
         self.topic, self.parent, self.when, self.author = topic, parent, when, author
         self.id = self.score = self.replies = self.voters = 0
-        self.depth = parent.depth + 1 if parent else 0
+        self.depth: int = parent.depth + 1 if parent else 0
         self.is_deleted = False
         self.path = self.prefix = ""
         if parent:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from io import StringIO
@@ -10,7 +9,6 @@ from io import StringIO
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
-from django.db import connection
 from django.db.models import F, Max
 from django.test import TestCase, override_settings
 from django.utils import timezone
@@ -22,6 +20,7 @@ from debates import services
 from debates.demo import loading
 from debates.models import PATH_LEVELS, DebatePost, DebateTopic, DebateVote
 from tests.factories import make_topic
+from tests.servers import child_environment
 
 MODELS = (
     Author, Book, BookReview, Category, DebatePost, DebateTopic, DebateVote, ReadingProgress,
@@ -152,13 +151,7 @@ class RefusedTests(TestCase):
         assert set(counts().values()) == {0}
 
     def test_an_https_address_is_what_makes_a_site_public(self):
-        name = connection.settings_dict["NAME"]
-        environment = os.environ | {
-            "SITE_URL": "https://livros.example.com",
-            "SECRET_KEY": settings.SECRET_KEY,
-            "DATABASE_URL": f"{settings.DATABASE_URL.rpartition('/')[0]}/{name}",
-            "REDIS_URL": settings.REDIS_URL,
-        }
+        environment = child_environment(SITE_URL="https://livros.example.com")
         ran = subprocess.run(
             [sys.executable, "manage.py", "load_demo"],
             cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True, check=False,
