@@ -9,7 +9,10 @@ from urllib.parse import urlsplit
 from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 from django_htmx.http import HttpResponseClientRedirect
+
+from core import refusals
 
 View = Callable[..., HttpResponse]
 
@@ -18,7 +21,9 @@ def member_required(view: View) -> View:
     """Send an anonymous visitor to the login and, afterwards, back to where they were.
 
     After a POST that is the page the form stood on, because the form's own address may
-    answer POST only. htmx gets a redirect of the whole page, not a login form in a button.
+    answer POST only. A POST that carries words gets a page with them instead: whoever was
+    logged out while writing loses nothing. htmx gets a redirect of the whole page, not a
+    login form in a button.
     """
 
     @wraps(view)
@@ -26,6 +31,9 @@ def member_required(view: View) -> View:
         if request.user.is_authenticated:
             return view(request, *args, **kwargs)
         target = request.get_full_path() if request.method == "GET" else _origin(request)
+        if refusals.draft(request):
+            sentence = _("A sua sessão terminou antes do envio. Entre e envie de novo.")
+            return refusals.refused(request, sentence, status=403, login_next=target)
         response = redirect_to_login(target)
         return HttpResponseClientRedirect(response.url) if request.htmx else response
 

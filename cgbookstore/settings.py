@@ -15,7 +15,7 @@ from csp.constants import NONE, SELF
 from decouple import Config, Csv, RepositoryEmpty, RepositoryEnv
 
 from core import embedded
-from core.ratelimit import Limit, parse_limit
+from core.limits import Limit, parse_limit
 
 # --- paths -------------------------------------------------------------------------
 
@@ -219,6 +219,7 @@ RATES = {
     "moderate": Limit("600/h", "120/m", "user", "POST"),
     "login": Limit("60/h", "10/m", "ip", "POST"),
     "sign_up": Limit("20/h", "5/m", "ip", "POST"),
+    "password_change": Limit("20/h", "5/m", "user", "POST"),
     "password_reset": Limit("10/h", "3/m", "ip", "POST"),
     "edit_profile": Limit("60/h", "20/m", "user", "POST"),
 }

@@ -10,6 +10,8 @@ urlpatterns = [
     path("debates/", include("debates.urls")),
     path("admin/", admin.site.urls),
 ]
+handler404 = "core.refusals.page_not_found"
+
 if settings.DEBUG_TOOLBAR:
     from debug_toolbar.toolbar import debug_toolbar_urls
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import redirect, render
 from django.utils.cache import patch_vary_headers
+from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.middleware import HtmxDetails
 
 
@@ -21,8 +22,24 @@ def answer(
 ) -> HttpResponse:
     """Return ``part`` to htmx, a redirect to ``else_to`` to a browser without scripts."""
     response = render(request, part, context) if request.htmx else redirect(else_to)
+    return vary_on_htmx(response)
+
+
+def vary_on_htmx(response: HttpResponse) -> HttpResponse:
+    """Say that htmx gets another answer here, or a cache hands a part to a full page."""
     patch_vary_headers(response, ["HX-Request"])
     return response
+
+
+def safe_next(request: HttpRequest, target: str, *, default: str = "/") -> HttpResponseRedirect:
+    """Redirect to ``target`` if it is a path of this site, else to ``default``.
+
+    Not Django's ``redirect``, which takes a word without a slash for the name of a view.
+    """
+    allowed = target.startswith("/") and url_has_allowed_host_and_scheme(
+        target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+    return HttpResponseRedirect(target if allowed else default)
 
 
 def posted(request: HttpRequest) -> QueryDict | None:

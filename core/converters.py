@@ -2,8 +2,10 @@
 
 from django.urls.converters import IntConverter
 
+ID_DIGITS = 18  # so that an id always fits a bigint
+
 
 class IdConverter(IntConverter):
-    """A row's id: at most 18 digits, so that it always fits a bigint."""
+    """A row's id: at most ``ID_DIGITS`` digits."""
 
-    regex = "[0-9]{1,18}"
+    regex = f"[0-9]{{1,{ID_DIGITS}}}"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
-from django_ratelimit.exceptions import Ratelimited
 
 from . import refusals
+from .ratelimit import LimitExceeded
 
 
 class RateLimitMiddleware:
-    """Answer ``Ratelimited`` with 429; django-ratelimit alone would answer 403."""
+    """Answer ``LimitExceeded`` with 429; django-ratelimit alone would answer 403."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]):
         self.get_response = get_response
@@ -20,6 +20,6 @@ class RateLimitMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if isinstance(exception, Ratelimited):
-            return refusals.too_many_requests(request)
+        if isinstance(exception, LimitExceeded):
+            return refusals.too_many_requests(request, exception.seconds)
         return None

@@ -8,10 +8,10 @@ over the index that the list is sorted by, however deep.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -20,6 +20,7 @@ from django.db.models.functions import Cast
 from django.http import Http404, QueryDict
 
 NUMBERED_PAGES = 10
+_NUMBERS = {str(number) for number in range(1, NUMBERED_PAGES + 1)}
 NUMBER, AFTER, BEFORE = "pagina", "depois", "antes"
 
 
@@ -110,7 +111,7 @@ def place(rows: QuerySet, order: Sequence[str], row: Model, *, size: int) -> str
 
 
 def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:4]) <= NUMBERED_PAGES):
+    if text not in _NUMBERS:
         raise Http404
     return int(text)
 
@@ -161,8 +162,10 @@ def _values(model: type[Model], names: list[str], key: str) -> list[Value | Cast
         texts = json.loads(base64.urlsafe_b64decode(key.encode() + b"=" * (-len(key) % 4)))
         if not isinstance(texts, list) or len(texts) != len(names):
             raise ValueError("not a key of this list")
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError("a key holds texts only")
         return [_value(model, name, text) for name, text in zip(names, texts, strict=True)]
-    except (ValueError, binascii.Error, ValidationError, RecursionError) as error:
+    except (ValueError, TypeError, OverflowError, ValidationError, RecursionError) as error:
         raise Http404 from error
 
 
@@ -173,8 +176,12 @@ def _value(model: type[Model], name: str, text: Any) -> Value | Cast:
     field: Field = model._meta.get_field(last)  # type: ignore[assignment]  # a column
     value = field.to_python(text)
     field.run_validators(value)  # a number beyond its column is no key
-    if value is None or (isinstance(value, str) and "\x00" in value):
+    if value is None:
         raise ValueError("not a value of this list")
+    if isinstance(value, datetime) and value.tzinfo is None:
+        raise ValueError("a moment without its zone")
+    if isinstance(value, str) and "\x00" in value.encode().decode():  # encode: no lone surrogate
+        raise ValueError("not a text that the database holds")
     if isinstance(value, list):  # psycopg2 sends a list of small numbers as integer[]
         return Cast(Value(value, output_field=field), field)
     return Value(value, output_field=field)

@@ -1,45 +1,30 @@
-"""Who may ask how often: one table in settings, one decorator, one client address.
+"""Who may ask how often: one decorator over django-ratelimit, one client address.
 
-The counting is django-ratelimit's; this module decides whom it counts.
+The counting is django-ratelimit's; this module decides whom it counts, and counts in the
+process while Redis does not.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import re
-from typing import TYPE_CHECKING, NamedTuple
+import logging
+import time
+from collections.abc import Callable
+from functools import wraps
+from threading import Lock
 
-if TYPE_CHECKING:  # settings.py imports this module: nothing here may import settings at the top
-    from collections.abc import Callable
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django_ratelimit.core import _split_rate, get_usage
+from django_ratelimit.exceptions import Ratelimited
 
-    from django.http import HttpRequest, HttpResponse
+from .limits import Limit
 
-    View = Callable[..., HttpResponse]
+logger = logging.getLogger(__name__)
 
-_RATE = re.compile(r"[0-9]+/([1-9][0-9]*)?[smhd]")
+View = Callable[..., HttpResponse]
+
 UNKNOWN_ADDRESS = "0.0.0.0"  # noqa: S104  a bucket for requests without an address, nothing binds to it
-
-
-class Limit(NamedTuple):
-    """One row of ``settings.RATES``."""
-
-    rate: str  # "200/h": the hourly allowance
-    burst: str  # "60/m": what a minute may take of it
-    key: str  # "ip", or "user" (the address, for somebody who is not logged in)
-    method: str
-
-
-def parse_limit(text: str, *, default: Limit) -> Limit:
-    """Return ``default`` with its two rates replaced by ``text`` (``"120/h,20/m"``), if any.
-
-    Raises ``ValueError`` on anything but two rates.
-    """
-    if not text:
-        return default
-    rates = [part.strip() for part in text.split(",")]
-    if len(rates) != 2 or not all(_RATE.fullmatch(rate) for rate in rates):
-        raise ValueError(f"not two rates like 120/h,20/m: {text}")
-    return default._replace(rate=rates[0], burst=rates[1])
 
 
 def client_address(request: HttpRequest) -> str:
@@ -49,8 +34,6 @@ def client_address(request: HttpRequest) -> str:
     the one our outermost proxy wrote; whatever stands left of it came with the request
     and is not believed.
     """
-    from django.conf import settings
-
     address = request.META.get("REMOTE_ADDR", "")
     if hops := settings.TRUSTED_PROXY_HOPS:
         forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
@@ -75,31 +58,92 @@ def _bucket(address: str) -> str:
     return str(parsed)
 
 
-def _key(kind: str) -> Callable[[str, HttpRequest], str]:
-    def key(group: str, request: HttpRequest) -> str:
-        if kind == "user" and request.user.is_authenticated:
-            return f"user:{request.user.pk}"
-        return f"ip:{client_address(request)}"
+def whose(request: HttpRequest, kind: str) -> str:
+    """Whose counter a request moves: a member's own, or that of the address."""
+    if kind == "user" and request.user.is_authenticated:
+        return f"user:{request.user.pk}"
+    return f"ip:{client_address(request)}"
 
-    return key
+
+class LimitExceeded(Ratelimited):
+    """Somebody asked more often than ``settings.RATES`` allows; ``seconds`` until they may again."""
+
+    def __init__(self, seconds: int):
+        super().__init__()
+        self.seconds = seconds
+
+
+class _LocalCounts:
+    """Fixed windows counted in this process, for as long as Redis does not count."""
+
+    MOST = 10_000  # counters kept; beyond that the finished windows go, then all
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str, int], int] = {}
+        self._lock = Lock()
+
+    def seconds_to_wait(self, group: str, value: str, rate: str) -> int:
+        """Count once; 0, or the seconds until the window ends when ``rate`` is spent."""
+        most, period = _split_rate(rate)
+        now = int(time.time())
+        end = now - now % period + period
+        with self._lock:
+            if len(self._counts) >= self.MOST:
+                self._counts = {k: v for k, v in self._counts.items() if k[2] > now}
+                if len(self._counts) >= self.MOST:
+                    self._counts.clear()
+            key = (f"{group} {rate}", value, end)
+            count = self._counts[key] = self._counts.get(key, 0) + 1
+        return end - now if count > most else 0
+
+
+_local = _LocalCounts()
+
+
+def seconds_to_wait(request: HttpRequest, name: str, row: Limit) -> int:
+    """Count ``request`` against both rates of ``row``, which ``settings.RATES`` calls ``name``.
+
+    Returns 0, or the seconds until the one that is spent the longest is open again. Two
+    round trips to Redis a rate; with Redis gone this process counts for itself.
+    """
+    # HEAD costs what GET costs
+    methods = ["GET", "HEAD"] if row.method == "GET" else [row.method]
+    if not settings.RATELIMIT_ENABLE or request.method not in methods:
+        return 0
+    value, longest = whose(request, row.key), 0
+    for period, rate in (("burst", row.burst), ("rate", row.rate)):
+        group = f"{name}.{period}"
+        usage = get_usage(
+            request,
+            group=group,
+            key=lambda _group, _request: value,
+            rate=rate,
+            method=methods,
+            increment=True,
+        )
+        if usage is None or usage["time_left"] < 0:  # django-ratelimit's word for: not counted
+            logger.warning("limits are counted in process group=%s", group)
+            longest = max(longest, _local.seconds_to_wait(group, value, rate))
+        elif usage["should_limit"]:
+            longest = max(longest, usage["time_left"], 1)
+    return longest
 
 
 def limit(name: str) -> Callable[[View], View]:
-    """Count one request against both rates of ``settings.RATES[name]``.
+    """Let a view be asked no oftener than ``settings.RATES[name]`` says.
 
-    Raises ``Ratelimited``, which ``core.middleware.RateLimitMiddleware`` answers with 429.
-    Two round trips to Redis a rate.
+    Raises ``LimitExceeded``, which ``core.middleware.RateLimitMiddleware`` answers with 429.
     """
-    from django.conf import settings
-    from django_ratelimit.decorators import ratelimit
 
     row = settings.RATES[name]
 
     def decorate(view: View) -> View:
-        for period, rate in (("burst", row.burst), ("rate", row.rate)):
-            view = ratelimit(
-                group=f"{name}.{period}", key=_key(row.key), rate=rate, method=row.method
-            )(view)
-        return view
+        @wraps(view)
+        def limited(request: HttpRequest, *args, **kwargs) -> HttpResponse:
+            if seconds := seconds_to_wait(request, name, row):
+                raise LimitExceeded(seconds)
+            return view(request, *args, **kwargs)
+
+        return limited
 
     return decorate

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
-RETRY_AFTER_SECONDS = 60  # bursts are counted by the minute
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
 DRAFT_FIELDS = ("title", "description", "content", "text")
+PRIVATE_PATHS = ("/conta/", "/admin/")  # account pages never echo anything
 
 
 def draft(request: HttpRequest) -> list[str]:
-    """Return the texts of a refused post, longest part last; nothing on account pages."""
-    if request.method != "POST" or request.path.startswith("/conta/"):
+    """Return the texts of a refused POST; nothing of account pages and the admin."""
+    if request.method != "POST" or request.path.startswith(PRIVATE_PATHS):
         return []
     texts = (request.POST.get(name, "").replace("\x00", "") for name in DRAFT_FIELDS)
     return [text for text in texts if text.strip()]
@@ -24,17 +29,37 @@ def wants_json(request: HttpRequest) -> bool:
     return "application/json" in accept and "text/html" not in accept
 
 
-def too_many_requests(request: HttpRequest) -> HttpResponse:
-    """429, with the owner's sentence: JSON for scripts, a page for people."""
+def too_many_requests(request: HttpRequest, seconds: int) -> HttpResponse:
+    """429, with the owner's sentence and when to come back: JSON for scripts, a page for people."""
     sentence = _("Limite de requisições excedido. Tente novamente mais tarde.")
     if wants_json(request):
         response: HttpResponse = JsonResponse({"error": sentence, "status": 429}, status=429)
     else:
-        context = {"sentence": sentence, "drafts": draft(request), "seconds": RETRY_AFTER_SECONDS}
+        context = {"sentence": sentence, "drafts": draft(request), **_wait(seconds)}
         response = render(request, "429.html", context, status=429)
-    response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    response["Retry-After"] = str(seconds)
     response["Cache-Control"] = "no-store"
     return response
+
+
+def _wait(seconds: int) -> dict[str, int]:
+    """What a person is told to wait: seconds up to a minute and a half, then whole minutes."""
+    return {"minutes": -(-seconds // 60)} if seconds > 90 else {"seconds": seconds}
+
+
+def refused(
+    request: HttpRequest, sentence: StrOrPromise, *, status: int, login_next: str = ""
+) -> HttpResponse:
+    """A page that says why, offers the words to copy and, with ``login_next``, the log-in."""
+    context = {"sentence": sentence, "drafts": draft(request), "login_next": login_next}
+    response = render(request, "refused.html", context, status=status)
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """404, the site's ``handler404``: a reply to a debate that was hidden meanwhile is not lost."""
+    return render(request, "404.html", {"drafts": draft(request)}, status=404)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.http import url_has_allowed_host_and_scheme
+from django.shortcuts import get_object_or_404, render
 from django.utils.translation import check_for_language
 from django.views.decorators.http import require_safe
 
+from .answers import safe_next
 from .forms import BookFilterForm, SearchForm
 from .models import Author, Book, Category
 from .paging import page
@@ -130,12 +130,7 @@ def set_language(request: HttpRequest, code: str) -> HttpResponse:
     """
     if not check_for_language(code) or code not in dict(settings.LANGUAGES):
         raise Http404
-    target = request.GET.get("next", "")
-    if not url_has_allowed_host_and_scheme(
-        target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    ):
-        target = "/"
-    response = redirect(target)
+    response = safe_next(request, request.GET.get("next", ""))
     response.set_cookie(
         settings.LANGUAGE_COOKIE_NAME,
         code,

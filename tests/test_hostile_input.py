@@ -228,3 +228,11 @@ def test_nobody_is_sent_to_another_site(client, next_url):
         f"/debates/post/{post.pk}/votar/", {"value": 1}, headers={"Referer": next_url}
     )
     assert response.url == "/conta/entrar/?next=/"
+
+
+@pytest.mark.parametrize("word", ["abc", "core:home", "livros"])
+@pytest.mark.django_db
+def test_a_word_is_no_address_to_go_back_to(client, word):
+    assert client.get("/idioma/en/", {"next": word}).url == "/"
+    data = {"username": "nova", "email": "n@example.com", "password": PASSWORD, "next": word}
+    assert client.post("/conta/criar/", data).url == "/"

@@ -37,16 +37,18 @@ WRITES = {
         "/debates/novo/", {**WORDS, "livro": "{book}"}, DONE, DONE, DONE, FORBIDDEN
     ),
     "create_post": Write(f"{TOPIC}/responder/", REPLY, DONE, DONE, DONE, FORBIDDEN),
-    "edit_topic": Write(f"{TOPIC}/editar/", WORDS, DONE, NOT_FOUND, NOT_FOUND),
+    "edit_topic": Write(f"{TOPIC}/editar/", WORDS, DONE, NOT_FOUND, NOT_FOUND, FORBIDDEN),
     "delete_topic": Write(f"{TOPIC}/apagar/", {}, DONE, NOT_FOUND, NOT_FOUND),
     "moderate_topic": Write(f"{TOPIC}/moderar/", {"action": "lock"}, NOT_FOUND, NOT_FOUND, DONE),
-    "edit_post": Write(f"{POST}/editar/", REPLY, DONE, NOT_FOUND, NOT_FOUND),
+    "edit_post": Write(f"{POST}/editar/", REPLY, DONE, NOT_FOUND, NOT_FOUND, FORBIDDEN),
     "delete_post": Write(f"{POST}/apagar/", {}, DONE, NOT_FOUND, NOT_FOUND),
     "vote_post": Write(f"{POST}/votar/", {"value": 1}, REFUSED, DONE, DONE),
     "moderate_post": Write(f"{POST}/moderar/", {"action": "hide"}, NOT_FOUND, NOT_FOUND, DONE),
     "shelve_book": Write(f"{BOOK}/estante/", {"status": "lendo"}, DONE, DONE, DONE),
     "record_progress": Write(f"{BOOK}/progresso/", {"percent": 40}, DONE, DONE, DONE),
-    "edit_review": Write(f"{BOOK}/resenha/", {"rating": 9, "text": "Boa."}, DONE, DONE, DONE),
+    "edit_review": Write(
+        f"{BOOK}/resenha/", {"rating": 9, "text": "Boa."}, DONE, DONE, DONE, FORBIDDEN
+    ),
     "delete_review": Write(f"{BOOK}/resenha/apagar/", {}, DONE, REFUSED, REFUSED),
     "edit_profile": Write(
         "/conta/", {"display_name": "Novo", "email": "novo@example.com"}, DONE, DONE, DONE
@@ -104,7 +106,7 @@ class PermissionTests(TestCase):
         if response.status_code == 302 and response.url.startswith("/conta/entrar/"):
             assert not changed
             return LOGIN
-        if response.status_code in {403, 404}:
+        if response.status_code in {403, 404}:  # 403: logged out while writing; the words are kept
             assert not changed
             return response.status_code
         return DONE if changed else REFUSED

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 import redis
+from celery import Task
 from celery.result import AsyncResult
 from django.conf import settings
 from django_celery_results.models import TaskResult
@@ -48,6 +49,10 @@ class Worker:
             assert time.monotonic() < until, self.log.read_text()
             time.sleep(0.1)
 
+    def send(self, task: Task, *words: str, **options) -> AsyncResult:
+        """What ``task.delay(*words)`` does, on this worker's queue."""
+        return task.apply_async(words, queue=self.queue, **options)
+
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         try:
@@ -60,10 +65,8 @@ class Worker:
 
 
 @pytest.fixture
-def worker(transactional_db, tmp_path, monkeypatch):
+def worker(transactional_db, tmp_path):
     found = Worker(tmp_path / "worker.log")
-    for task in (tasks.test_async_task, reconcile_counters):
-        monkeypatch.setattr(task, "queue", found.queue, raising=False)
     try:
         found.wait_until_ready()
         yield found
@@ -73,7 +76,7 @@ def worker(transactional_db, tmp_path, monkeypatch):
 
 def test_what_is_queued_is_done_and_the_worker_stops_when_it_is_told(worker):
     # the owner's round trip; a text that a careless serializer would break
-    result = tasks.test_async_task.delay("olá, ação 🦊 \"'\\ \u2028")
+    result = worker.send(tasks.test_async_task, "olá, ação 🦊 \"'\\ \u2028")
     assert result.get(timeout=10) == "Processed: olá, ação 🦊 \"'\\ \u2028"
     row = TaskResult.objects.get(task_id=result.id)
     assert (row.status, row.task_name) == ("SUCCESS", "core.tasks.test_async_task")
@@ -81,8 +84,10 @@ def test_what_is_queued_is_done_and_the_worker_stops_when_it_is_told(worker):
     # by its data and not by its luck: sent twice, done once, and no result is kept
     topic = make_topic()
     DebateTopic.objects.filter(pk=topic.pk).update(posts_count=9)
-    sent = [reconcile_counters.delay() for _time in range(2)]
-    last = tasks.test_async_task.delay("fim")  # one worker, one queue: the others came before
+    sent = [worker.send(reconcile_counters) for _time in range(2)]
+    last = worker.send(
+        tasks.test_async_task, "fim"
+    )  # one worker, one queue: the others came before
     assert last.get(timeout=10) == "Processed: fim"
     topic.refresh_from_db()
     assert topic.posts_count == 0
@@ -90,8 +95,8 @@ def test_what_is_queued_is_done_and_the_worker_stops_when_it_is_told(worker):
     assert not TaskResult.objects.filter(task_id__in=[one.id for one in sent]).exists()
 
     # a message that is no JSON is refused by name and stops nothing
-    tasks.test_async_task.apply_async(["x"], serializer="pickle")
-    after = tasks.test_async_task.delay("ainda aqui")
+    worker.send(tasks.test_async_task, "x", serializer="pickle")
+    after = worker.send(tasks.test_async_task, "ainda aqui")
     assert after.get(timeout=10) == "Processed: ainda aqui"
     assert AsyncResult(after.id).status == "SUCCESS"
     assert "Refusing to deserialize" in worker.log.read_text()

@@ -12,7 +12,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse_lazy
 from django.utils.decorators import method_decorator
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -20,7 +19,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.decorators import member_required
 from accounts.forms import LoginForm, PasswordResetForm, ProfileForm, SignUpForm
-from core.answers import posted
+from core.answers import posted, safe_next
 from core.ratelimit import limit
 
 
@@ -54,7 +53,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
         if user is not None:
             log_in(request, user, backend="accounts.backends.UsernameOrEmailBackend")
             messages.success(request, _("Boas-vindas! A sua conta está aberta."))
-            return redirect(_safe(request, target))
+            return safe_next(request, target)
     status = 422 if form.is_bound else 200
     context = {"form": form, "next": target}
     return render(request, "accounts/sign_up.html", context, status=status)
@@ -72,13 +71,6 @@ def _create_user(form: SignUpForm):
         form.add_error(field, _("Alguém acabou de ficar com este. Escolha outro."))
         return None
     return user
-
-
-def _safe(request: HttpRequest, target: str) -> str:
-    allowed = url_has_allowed_host_and_scheme(
-        target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    )
-    return target if allowed else "core:home"
 
 
 @never_cache
@@ -102,6 +94,7 @@ def edit_profile(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/edit_profile.html", {"form": form}, status=status)
 
 
+@method_decorator(limit("password_change"), name="dispatch")
 class PasswordChangeView(auth_views.PasswordChangeView):
     template_name = "accounts/password_change.html"
     success_url = reverse_lazy("accounts:edit_profile")

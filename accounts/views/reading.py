@@ -17,6 +17,7 @@ from core.answers import answer, posted
 from core.models import Book
 from core.paging import page
 from core.ratelimit import limit
+from core.refusals import refused
 from core.sections import collect
 
 
@@ -28,9 +29,7 @@ def shelve_book(request: HttpRequest, slug: str) -> HttpResponse:
     book = get_object_or_404(Book, slug=slug)
     form = ShelfForm(request.POST)
     if not form.is_valid():
-        return HttpResponse(
-            _("Esta estante não existe."), status=400, content_type="text/plain; charset=utf-8"
-        )
+        return refused(request, _("Esta estante não existe."), status=400)
     services.shelve_book(user=request.user, book=book, **form.cleaned_data)
     context = {"book": book, "form": form, "saved": True}
     return answer(request, "accounts/_shelf_form.html", context, else_to=book)

@@ -4,15 +4,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('core', '0002_catalogue'),
+        ("core", "0002_catalogue"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='book',
-            name='series',
-            field=models.CharField(blank=True, help_text='Com o número: As Crônicas de Nárnia, #2', max_length=300, verbose_name='série'),
+            model_name="book",
+            name="series",
+            field=models.CharField(
+                blank=True,
+                help_text="Com o número: As Crônicas de Nárnia, #2",
+                max_length=300,
+                verbose_name="série",
+            ),
         ),
     ]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+
 import pytest
 from django.http import Http404, QueryDict
 from django.test import TestCase
@@ -9,8 +12,14 @@ from django.test import TestCase
 from core.models import Book
 from core.paging import NUMBERED_PAGES, page, place
 from core.querysets import BookQuerySet
+from debates.models import DebatePost
 
 SIZE = 2
+
+
+def packed(values: list) -> str:
+    """A key as a URL carries it, right or wrong."""
+    return base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
 
 
 class PagingTests(TestCase):
@@ -76,7 +85,7 @@ class PagingTests(TestCase):
 
     def test_a_page_that_is_none_is_404(self):
         bad = (
-            "pagina=0", "pagina=11", "pagina=-1", "pagina=x", "pagina=", "pagina=²", "depois=",
+            "pagina=0", "pagina=11", "pagina=01", "pagina=00019999", "pagina=0001" + "9" * 20, "pagina=-1", "pagina=x", "pagina=", "pagina=²", "depois=",
             "depois=x", "depois=W10", "depois=bnVsbA", "antes=WzEsMl0x", "depois=%00",
             "depois=WyJhIiwiYiJd", "depois=WyI5OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5IiwiMSJd",
             "depois=" + "W1tb" * 5000,
@@ -84,6 +93,21 @@ class PagingTests(TestCase):
         for query in bad:
             with self.subTest(query=query[:40]), pytest.raises(Http404):
                 page(Book.objects.all(), BookQuerySet.POPULAR, QueryDict(query), size=SIZE)
+
+    def test_a_key_of_the_wrong_kind_is_404(self):
+        order, posts = BookQuerySet.NEWEST, DebatePost.objects.all()
+        for values in (
+            ["True", 5], ["1", 2], [None, None], [{}, []], ["x", "1"], ["2026-01-01T00:00:00", "1"],
+            ["2026-01-01", "1"], [float("inf"), "1"], ["2026-01-01T00:00:00+00:00", "9" * 30],
+        ):  # fmt: skip
+            with self.subTest(values=values), pytest.raises(Http404):
+                page(Book.objects.all(), order, QueryDict(f"depois={packed(values)}"), size=SIZE)
+        for path in ("5", "[[1]]", "[Infinity]", '["a"]', f"[{'9' * 30}]", "null", 5, [5]):
+            with self.subTest(path=path), pytest.raises(Http404):
+                page(posts, ("path",), QueryDict(f"depois={packed([path])}"), size=SIZE)
+        with pytest.raises(Http404):
+            key = base64.urlsafe_b64encode(b'["\\ud800","1"]').decode()
+            page(Book.objects.all(), BookQuerySet.BY_TITLE, QueryDict(f"depois={key}"), size=SIZE)
 
     def test_a_first_page_without_rows_is_a_page(self):
         found = page(Book.objects.none(), BookQuerySet.POPULAR, QueryDict(), size=SIZE)

@@ -13,7 +13,8 @@ from django.urls import path, reverse
 from django_ratelimit.core import _get_ip, _get_window
 
 from cgbookstore.urls import urlpatterns as site
-from core.ratelimit import UNKNOWN_ADDRESS, Limit, client_address, limit, parse_limit
+from core.limits import Limit, parse_limit
+from core.ratelimit import UNKNOWN_ADDRESS, client_address, limit
 from core.refusals import draft, wants_json
 from tests.factories import make_book, make_post, make_topic, make_user
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.decorators import member_required, staff_required
-from core.answers import answer, posted
+from core.answers import answer, posted, vary_on_htmx
+from core.converters import ID_DIGITS
 from core.paging import place
 from core.ratelimit import limit
+from core.refusals import refused
 from core.services import Refused
 from debates import services
 from debates.forms import PostForm, PostModerationForm, ReplyForm, VoteForm
-from debates.models import DebatePost
+from debates.models import DebatePost, DebateTopic
 from debates.querysets import PostQuerySet
 
 from .topics import get_topic
@@ -45,18 +46,15 @@ def get_post(request: HttpRequest, post_id: int, *, in_thread: bool = False) -> 
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@member_required
 @limit("create_post")
 def create_post(request: HttpRequest, slug: str) -> HttpResponse:
     """Reply to a debate, or to the post named by ``parent``."""
     topic = get_topic(request, slug)
     if request.method != "POST":
-        if not request.user.is_authenticated:
-            return redirect_to_login(request.get_full_path())
         form = ReplyForm(initial={"parent": request.GET.get("parent")}, topic=topic)
         return _reply_page(request, topic, form, request.GET.get("parent"))
     form = ReplyForm(request.POST, topic=topic)
-    if not request.user.is_authenticated:
-        return _reply_page(request, topic, form, request.POST.get("parent"), status=403)
     if form.is_valid():
         try:
             post = services.create_post(topic=topic, author=request.user, **form.cleaned_data)
@@ -69,24 +67,29 @@ def create_post(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _reply_page(request, topic, form, parent_id, status: int = 200) -> HttpResponse:
     """The form on a page of its own, under the post it answers; for htmx the form alone."""
-    parent = None
-    if parent_id:
-        posts = DebatePost.objects.filter(topic=topic).visible_to(request.user)
-        if not parent_id.isascii() or not parent_id.isdigit():
-            raise Http404
-        parent = get_object_or_404(posts.select_related("author"), pk=int(parent_id[:18]))
+    parent = _visible_parent(request, topic, parent_id) if parent_id else None
+    if parent is not None:
         form.auto_id = f"id_{parent.pk}_%s"  # the page already holds the form for the whole debate
+    elif parent_id and not form.is_bound:
+        raise Http404
+    elif parent_id:
+        # what was typed stays; sent again, it answers the debate itself
+        form.data = {**form.data.dict(), "parent": ""}
     context = {
         "topic": topic,
         "form": form,
         "parent": parent,
-        "logged_out": not request.user.is_authenticated,
     }
     part = request.htmx and status == 200
     template = "debates/_reply_form.html" if part else "debates/create_post.html"
-    response = render(request, template, context, status=status)
-    response.headers["Vary"] = "HX-Request, Cookie, Accept-Language"
-    return response
+    return vary_on_htmx(render(request, template, context, status=status))
+
+
+def _visible_parent(request: HttpRequest, topic: DebateTopic, text: str) -> DebatePost | None:
+    if not (text.isascii() and text.isdigit() and len(text) <= ID_DIGITS):
+        return None
+    posts = DebatePost.objects.filter(topic=topic).visible_to(request.user)
+    return posts.select_related("author").filter(pk=int(text)).first()
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -140,9 +143,7 @@ def vote_post(request: HttpRequest, post_id: int) -> HttpResponse:
     post = get_post(request, post_id)
     form = VoteForm(request.POST)
     if not form.is_valid():
-        return HttpResponse(
-            _("Este voto não existe."), status=400, content_type="text/plain; charset=utf-8"
-        )
+        return refused(request, _("Este voto não existe."), status=400)
     refusal = ""
     try:
         post = services.vote_post(post=post, user=request.user, value=form.cleaned_data["value"])
@@ -163,9 +164,7 @@ def moderate_post(request: HttpRequest, post_id: int) -> HttpResponse:
     post = get_post(request, post_id)
     form = PostModerationForm(request.POST)
     if not form.is_valid():
-        return HttpResponse(
-            _("Esta ação não existe."), status=400, content_type="text/plain; charset=utf-8"
-        )
+        return refused(request, _("Esta ação não existe."), status=400)
     services.moderate_post(post=post, actor=request.user, action=form.cleaned_data["action"])
     messages.success(request, _("Feito."))
     return redirect(post)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.decorators import member_required, staff_required
-from core.answers import posted
+from core.answers import posted, vary_on_htmx
 from core.models import Book
 from core.paging import page
 from core.querysets import BookQuerySet
 from core.ratelimit import limit
+from core.refusals import refused
 from core.services import Refused
 from debates import services, visibility
 from debates.forms import (
@@ -85,13 +85,12 @@ def topic_page(
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@member_required
 @limit("create_topic")
 def create_topic(request: HttpRequest) -> HttpResponse:
     """Open a debate: choose the book first, then write."""
     if request.method == "POST":
         return _open_topic(request)
-    if not request.user.is_authenticated:
-        return redirect_to_login(request.get_full_path())
     if "livro" not in request.GET:
         return choose_book(request)
     book = get_object_or_404(Book, slug=request.GET["livro"].replace("\x00", ""))
@@ -101,16 +100,13 @@ def create_topic(request: HttpRequest) -> HttpResponse:
 
 def _open_topic(request: HttpRequest) -> HttpResponse:
     form = NewTopicForm(request.POST)
-    valid = form.is_valid()
-    book = form.cleaned_data.get("livro")
-    if valid and request.user.is_authenticated:
-        del form.cleaned_data["livro"]
+    if form.is_valid():
+        book = form.cleaned_data.pop("livro")
         topic = services.create_topic(creator=request.user, book=book, **form.cleaned_data)
         messages.success(request, _("Debate aberto."))
         return redirect(topic)
-    context = {"form": form, "book": book, "logged_out": not request.user.is_authenticated}
-    status = 422 if request.user.is_authenticated else 403
-    return render(request, "debates/create_topic.html", context, status=status)
+    context = {"form": form, "book": form.cleaned_data.get("livro")}
+    return render(request, "debates/create_topic.html", context, status=422)
 
 
 def choose_book(request: HttpRequest) -> HttpResponse:
@@ -126,9 +122,7 @@ def choose_book(request: HttpRequest) -> HttpResponse:
         "query": form.data.get("q", "") if form.is_valid() else "",
     }
     part = "debates/_book_choices.html" if request.htmx else "debates/choose_book.html"
-    response = render(request, part, context)
-    response.headers["Vary"] = "HX-Request, Cookie, Accept-Language"
-    return response
+    return vary_on_htmx(render(request, part, context))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -180,9 +174,7 @@ def moderate_topic(request: HttpRequest, slug: str) -> HttpResponse:
     topic = get_topic(request, slug)
     form = TopicModerationForm(request.POST)
     if not form.is_valid():
-        return HttpResponse(
-            _("Esta ação não existe."), status=400, content_type="text/plain; charset=utf-8"
-        )
+        return refused(request, _("Esta ação não existe."), status=400)
     services.moderate_topic(topic=topic, actor=request.user, action=form.cleaned_data["action"])
     messages.success(request, _("Feito."))
     return redirect(topic)

@@ -16,18 +16,27 @@
     if (menu) menu.querySelector("summary").focus();
   });
 
-  // A reply form fetched under a post: write at once, or put it away.
-  document.addEventListener("htmx:afterSwap", (event) => {
-    if (!event.detail.target.matches("[data-reply]")) return;
-    const box = event.detail.target.querySelector("textarea");
+  // A reply form is fetched under its post once; put away, it keeps what was typed.
+  const write = (place) => {
+    place.hidden = false;
+    const box = place.querySelector("textarea");
     if (box) box.focus();
+  };
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    const place = event.detail.target;
+    if (!place.matches("[data-reply]") || !place.querySelector("form")) return;
+    event.preventDefault();
+    write(place);
+  });
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.target.matches("[data-reply]")) write(event.detail.target);
   });
   document.addEventListener("click", (event) => {
     const link = event.target.closest("[data-close-reply]");
     const place = link && link.closest("[data-reply]");
     if (!place) return;
     event.preventDefault();
-    place.replaceChildren();
+    place.hidden = true;
     const back = document.querySelector(`[hx-target="#${place.id}"]`);
     if (back) back.focus();
   });
@@ -44,12 +53,30 @@
     });
   }
 
-  // What htmx cannot finish, the browser does: its answer is a page that says why.
-  const plainly = (event) => {
-    const source = event.detail.elt;
-    if (source.tagName === "FORM") source.submit();
-    else if (source.tagName === "A") location.assign(source.href);
+  // What htmx could not do is said on the page: to leave it would lose what was typed.
+  const status = document.getElementById("status");
+  const notice = document.createElement("p");
+  notice.className = "notice";
+  notice.setAttribute("aria-hidden", "true"); // it is the status that is read out
+  const say = (event, words) => {
+    status.textContent = notice.textContent = words || status.dataset.noAnswer;
+    event.detail.target.prepend(notice);
   };
-  document.addEventListener("htmx:responseError", plainly);
-  document.addEventListener("htmx:sendError", plainly);
+  document.addEventListener("htmx:beforeRequest", () => {
+    notice.remove();
+    status.textContent = "";
+  });
+  document.addEventListener("htmx:sendError", (event) => say(event));
+  document.addEventListener("htmx:timeout", (event) => say(event));
+
+  // A form that was refused is sent again by the browser, whose page tells all; but not for
+  // asking too often, nor for a letter typed: there the headline of the answer is enough.
+  document.addEventListener("htmx:responseError", (event) => {
+    const { elt, xhr, requestConfig } = event.detail;
+    const sent = requestConfig.triggeringEvent && requestConfig.triggeringEvent.type === "submit";
+    if (sent && elt.tagName === "FORM" && xhr.status !== 429) return elt.submit();
+    const page = new DOMParser().parseFromString(xhr.responseText, "text/html");
+    const headline = page.querySelector("main h1");
+    say(event, headline && headline.textContent);
+  });
 })();
