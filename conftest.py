@@ -9,6 +9,8 @@ from django.conf import settings
 from django.core.cache import caches
 from django.template import engines
 
+from core.ratelimit import local_counts
+
 
 class Missing(str):
     """A ``string_if_invalid`` that fails the test instead of printing nothing."""
@@ -21,10 +23,12 @@ class Missing(str):
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "lenient_templates: Django's own templates lean on missing variables")
+    config.addinivalue_line(
+        "markers", "lenient_templates: Django's own templates lean on missing variables"
+    )
     # A prefix of this run's own: two runs may share one Redis.
-    for cache in settings.CACHES.values():
-        cache["KEY_PREFIX"] = f"test-{os.getpid()}"
+    for alias, cache in settings.CACHES.items():
+        cache["KEY_PREFIX"] = f"test-{os.getpid()}-{alias}"
 
 
 @pytest.fixture(autouse=True)
@@ -41,3 +45,4 @@ def clean_caches():
     """No counter, session or entry of the test before."""
     for alias in settings.CACHES:
         caches[alias].clear()
+    local_counts.forget()

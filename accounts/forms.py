@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from django import forms
+from django.conf import settings
 from django.contrib.auth import forms as auth_forms
 from django.contrib.auth import password_validation
 from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
 
+from core.forms import VisibleWords
 from core.models import HALF_STARS
 
 from .models import BookReview, ReadingProgress, ShelfItem, User
@@ -18,7 +22,6 @@ PAGES_LIMIT = 20_000
 class LoginForm(auth_forms.AuthenticationForm):
     error_messages = {
         "invalid_login": _("Nome ou senha não conferem. Maiúsculas e minúsculas contam na senha."),
-        "inactive": _("Esta conta está desativada."),
     }
 
     def __init__(self, *args, **kwargs):
@@ -40,6 +43,13 @@ class PasswordResetForm(auth_forms.PasswordResetForm):
     def get_users(self, email):
         users = User.objects.with_login(email).filter(is_active=True)
         return (user for user in users if user.has_usable_password())
+
+    def save(self, **options):
+        """Send the mail; its link names ``SITE_URL``, not what the request said of its host."""
+        if settings.SITE_URL:
+            options["domain_override"] = urlsplit(settings.SITE_URL).netloc
+            options["use_https"] = settings.HTTPS
+        super().save(**options)
 
 
 class SignUpForm(forms.ModelForm):
@@ -75,11 +85,31 @@ class SignUpForm(forms.ModelForm):
         return data
 
 
-class ProfileForm(forms.ModelForm):
+class ProfileForm(VisibleWords, forms.ModelForm):
+    """What others see of oneself, and the address; a new address needs the password."""
+
+    visible = ("display_name",)
+
+    current_password = forms.CharField(
+        label=_("Senha atual"),
+        max_length=128,
+        strip=False,
+        required=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+        help_text=_("Só para trocar o e-mail, com que a senha pode ser trocada."),
+    )
+
     class Meta:
         model = User
         fields = ["display_name", "city", "bio", "email"]
         widgets = {"bio": forms.Textarea(attrs={"rows": 4})}
+
+    def clean(self):
+        data = super().clean()
+        changed = "email" in self.changed_data and "email" in data
+        if changed and not self.instance.check_password(data.get("current_password", "")):
+            self.add_error("current_password", _("Para trocar o e-mail, diga a sua senha atual."))
+        return data
 
 
 class ShelfForm(forms.Form):
@@ -135,7 +165,9 @@ def _rating_choices() -> list[tuple[str, str]]:
     return [("", _("escolha")), *marks]
 
 
-class ReviewForm(forms.ModelForm):
+class ReviewForm(VisibleWords, forms.ModelForm):
+    visible = ("text",)
+
     rating = forms.TypedChoiceField(
         label=_("Nota"),
         coerce=int,

@@ -8,13 +8,14 @@ logging, ours. Every variable read here is named in ``.env.example``.
 import os
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import dj_database_url
 from csp.constants import NONE, SELF
 from decouple import Config, Csv, RepositoryEmpty, RepositoryEnv
 
 from core import embedded
+from core.addresses import redis_database
 from core.limits import Limit, parse_limit
 
 # --- paths -------------------------------------------------------------------------
@@ -40,6 +41,8 @@ DEBUG = config("DEBUG", default=False, cast=bool)
 SITE_URL = config("SITE_URL", default="").rstrip("/")
 _site = urlsplit(SITE_URL)
 HTTPS = _site.scheme == "https"
+if SITE_URL and (_site.scheme not in {"http", "https"} or not _site.hostname or _site.path):
+    raise embedded.SetUpMissing("SITE_URL is a scheme and a host: https://livros.example.com")
 # This machine's own names stay: health probes use them.
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 ALLOWED_HOSTS += [_site.hostname] if _site.hostname else []
@@ -86,7 +89,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "core.middleware.RateLimitMiddleware",  # last: it maps what a view raises
+    "core.middleware.DatabaseMiddleware",
+    "core.middleware.RateLimitMiddleware",  # last: the two map what a view raises
 ]
 if DEBUG_TOOLBAR:
     MIDDLEWARE.insert(2, "debug_toolbar.middleware.DebugToolbarMiddleware")
@@ -119,9 +123,12 @@ if not DATABASE_URL or not REDIS_URL:
 
 CONNECT_TIMEOUT_SECONDS = 10
 STATEMENT_TIMEOUT_MS = 30_000
-DATABASES = {
-    "default": dj_database_url.parse(DATABASE_URL, conn_max_age=600, conn_health_checks=True)
-}
+try:
+    DATABASES = {
+        "default": dj_database_url.parse(DATABASE_URL, conn_max_age=600, conn_health_checks=True)
+    }
+except ValueError as error:
+    raise embedded.SetUpMissing(f"DATABASE_URL is not an address of a database: {error}") from error
 # dj_database_url has no argument for these. A transaction pooler refuses the startup
 # option; there the role carries the timeout.
 DATABASES["default"].setdefault("OPTIONS", {})["connect_timeout"] = CONNECT_TIMEOUT_SECONDS
@@ -134,22 +141,20 @@ else:
 # --- cache & sessions --------------------------------------------------------------
 
 
-def _redis_database(url: str, number: int) -> str:
-    """Return ``url`` with its path replaced by database ``number``."""
-    return urlsplit(url)._replace(path=f"/{number}").geturl()
-
-
 REDIS_CACHE_TIMEOUT = config("REDIS_CACHE_TIMEOUT", default=300, cast=int)  # seconds
-REDIS_SESSIONS_URL = config("REDIS_SESSIONS_URL", default="") or _redis_database(REDIS_URL, 2)
-REDIS_LIMITS_URL = config("REDIS_LIMITS_URL", default="") or _redis_database(REDIS_URL, 3)
+REDIS_SESSIONS_URL = config("REDIS_SESSIONS_URL", default="") or redis_database(REDIS_URL, 2)
+REDIS_LIMITS_URL = config("REDIS_LIMITS_URL", default="") or redis_database(REDIS_URL, 3)
 
 
-def _redis_cache(url: str, timeout: int | None) -> dict:
-    """One room in Redis; a dead server costs a miss, never an exception."""
+def _redis_cache(url: str, prefix: str, timeout: int) -> dict:
+    """One room in Redis; a dead server costs a miss, never an exception.
+
+    The prefix keeps the rooms apart where somebody gives them one database.
+    """
     return {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": url,
-        "KEY_PREFIX": "cgbookstore",
+        "KEY_PREFIX": prefix,
         "TIMEOUT": timeout,
         "OPTIONS": {
             "CLIENT_CLASS": "core.redis.Client",
@@ -163,9 +168,11 @@ def _redis_cache(url: str, timeout: int | None) -> dict:
 
 
 CACHES = {
-    "default": _redis_cache(REDIS_URL, REDIS_CACHE_TIMEOUT),  # derived data: may vanish
-    "sessions": _redis_cache(REDIS_SESSIONS_URL, 60),
-    "ratelimit": _redis_cache(REDIS_LIMITS_URL, 3600),
+    "default": _redis_cache(
+        REDIS_URL, "cgbookstore", REDIS_CACHE_TIMEOUT
+    ),  # derived data: may vanish
+    "sessions": _redis_cache(REDIS_SESSIONS_URL, "cgbookstore-sessions", 60),
+    "ratelimit": _redis_cache(REDIS_LIMITS_URL, "cgbookstore-limits", 3600),
 }
 DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
 
@@ -175,7 +182,7 @@ SESSION_COOKIE_AGE = 60 * 60 * 24 * 30
 
 # --- celery ------------------------------------------------------------------------
 
-CELERY_BROKER_URL = config("CELERY_BROKER_URL", default="") or _redis_database(REDIS_URL, 0)
+CELERY_BROKER_URL = config("CELERY_BROKER_URL", default="") or redis_database(REDIS_URL, 0)
 CELERY_RESULT_BACKEND = "django-db"
 CELERY_RESULT_EXTENDED = True
 CELERY_ACCEPT_CONTENT = ["json"]
@@ -189,7 +196,7 @@ CELERY_RESULT_EXPIRES = 3600
 CELERY_TIMEZONE = "America/Sao_Paulo"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# A dead broker must not hold a request: half a second and one retry, then it is over.
+# A dead broker must not hold a request: half a second to connect and one retry.
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_max": 0.1}
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 0.5,
@@ -223,10 +230,11 @@ RATES = {
     "password_reset": Limit("10/h", "3/m", "ip", "POST"),
     "edit_profile": Limit("60/h", "20/m", "user", "POST"),
 }
-RATES = {
-    name: parse_limit(config(f"RATE_{name.upper()}", default=""), default=row)
-    for name, row in RATES.items()
-}
+for _name, _row in RATES.items():
+    try:
+        RATES[_name] = parse_limit(config(f"RATE_{_name.upper()}", default=""), default=_row)
+    except ValueError as error:
+        raise embedded.SetUpMissing(f"RATE_{_name.upper()}: {error}") from error
 
 # --- auth --------------------------------------------------------------------------
 
@@ -282,15 +290,18 @@ WHITENOISE_AUTOREFRESH = DEBUG
 
 # --- mail --------------------------------------------------------------------------
 
-# smtp://user:password@host:587 sends; unset prints every mail to the console.
-EMAIL_URL = urlsplit(config("EMAIL_URL", default=""))
-if EMAIL_URL.hostname:
-    EMAIL_HOST = EMAIL_URL.hostname
-    EMAIL_PORT = EMAIL_URL.port or 587
-    EMAIL_HOST_USER = EMAIL_URL.username or ""
-    EMAIL_HOST_PASSWORD = EMAIL_URL.password or ""
-    EMAIL_USE_TLS = EMAIL_URL.scheme == "smtp+tls"
+# smtp+tls://user:password@host:587 or smtps://…:465 or smtp://… sends; unset prints every
+# mail to the console.
+_email = urlsplit(config("EMAIL_URL", default=""))
+if _email.scheme in {"smtp", "smtp+tls", "smtps"}:
+    EMAIL_HOST = _email.hostname
+    EMAIL_USE_TLS, EMAIL_USE_SSL = _email.scheme == "smtp+tls", _email.scheme == "smtps"
+    EMAIL_PORT = _email.port or (465 if EMAIL_USE_SSL else 587)
+    EMAIL_HOST_USER = unquote(_email.username or "")
+    EMAIL_HOST_PASSWORD = unquote(_email.password or "")
     EMAIL_TIMEOUT = 10
+elif _email.scheme:
+    raise embedded.SetUpMissing("EMAIL_URL starts with smtp://, smtp+tls:// or smtps://.")
 else:
     EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 DEFAULT_FROM_EMAIL = config("DEFAULT_FROM_EMAIL", default="CGBookStore <nao-responda@localhost>")

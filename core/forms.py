@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from django import forms
+from django.utils.html import strip_tags
 from django.utils.translation import gettext_lazy as _
 
 from .languages import LANGUAGE_CHOICES
+from .markdown import render
 from .models import Category
+from .text import has_visible
 
 QUERY_LENGTH = 100
 EARLIEST_YEAR, LATEST_YEAR = -3000, 2100
@@ -19,6 +22,26 @@ class SlugChoiceField(forms.ModelChoiceField):
 
     def __init__(self, queryset, **kwargs):
         super().__init__(queryset, to_field_name="slug", **kwargs)
+
+
+class VisibleWords:
+    """A form whose fields ``visible``, when filled, must show something to a reader.
+
+    Zero-width and direction marks alone would make a link that nobody can click; Markdown
+    that only defines or rules (``markdown`` names such fields) would make a post of nothing.
+    """
+
+    visible: tuple[str, ...] = ()
+    markdown: tuple[str, ...] = ()
+
+    def clean(self):
+        data = super().clean()
+        for name in self.visible:
+            text = data.get(name) or ""
+            shown = strip_tags(render(text)) if name in self.markdown else text
+            if text and not has_visible(shown):
+                self.add_error(name, _("Escreva algo que se possa ler."))
+        return data
 
 
 class BookFilterForm(forms.Form):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
 from . import refusals
 from .ratelimit import LimitExceeded
+
+logger = logging.getLogger(__name__)
 
 
 class RateLimitMiddleware:
@@ -22,4 +26,20 @@ class RateLimitMiddleware:
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, LimitExceeded):
             return refusals.too_many_requests(request, exception.seconds)
+        return None
+
+
+class DatabaseMiddleware:
+    """Answer a database that is gone, or a statement that ran out of time, with 503."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]):
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, (OperationalError, InterfaceError)):
+            logger.error("the database did not answer path=%s: %s", request.path, exception)
+            return refusals.unavailable(request)
         return None

@@ -82,6 +82,11 @@ class _LocalCounts:
         self._counts: dict[tuple[str, str, int], int] = {}
         self._lock = Lock()
 
+    def forget(self) -> None:
+        """Start anew, as a new process would."""
+        with self._lock:
+            self._counts.clear()
+
     def seconds_to_wait(self, group: str, value: str, rate: str) -> int:
         """Count once; 0, or the seconds until the window ends when ``rate`` is spent."""
         most, period = _split_rate(rate)
@@ -97,7 +102,7 @@ class _LocalCounts:
         return end - now if count > most else 0
 
 
-_local = _LocalCounts()
+local_counts = _LocalCounts()
 
 
 def seconds_to_wait(request: HttpRequest, name: str, row: Limit) -> int:
@@ -123,7 +128,7 @@ def seconds_to_wait(request: HttpRequest, name: str, row: Limit) -> int:
         )
         if usage is None or usage["time_left"] < 0:  # django-ratelimit's word for: not counted
             logger.warning("limits are counted in process group=%s", group)
-            longest = max(longest, _local.seconds_to_wait(group, value, rate))
+            longest = max(longest, local_counts.seconds_to_wait(group, value, rate))
         elif usage["should_limit"]:
             longest = max(longest, usage["time_left"], 1)
     return longest

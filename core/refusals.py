@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
+UNAVAILABLE_SECONDS = 10  # a Postgres that restarts is back by then
 DRAFT_FIELDS = ("title", "description", "content", "text")
 PRIVATE_PATHS = ("/conta/", "/admin/")  # account pages never echo anything
 
@@ -60,6 +62,14 @@ def refused(
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404, the site's ``handler404``: a reply to a debate that was hidden meanwhile is not lost."""
     return render(request, "404.html", {"drafts": draft(request)}, status=404)
+
+
+def unavailable(request: HttpRequest) -> HttpResponse:
+    """503 from a page that needs no database, with when to come back."""
+    response = HttpResponse(render_to_string("503.html"), status=503)
+    response["Retry-After"] = str(UNAVAILABLE_SECONDS)
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -31,6 +31,11 @@ def fold(text: str) -> str:
     return _NOT_WORD.sub(" ", bare.casefold()).strip()
 
 
+def has_visible(text: str) -> bool:
+    """Whether ``text`` holds a character that shows: not space, control, format or unassigned."""
+    return any(unicodedata.category(char)[0] not in "ZC" for char in text)
+
+
 def slug_base(text: str, *, fallback: str) -> str:
     """Return the ASCII slug of ``text``, cut at a word; ``fallback`` when nothing is left."""
     slug = slugify(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, render
 from django.utils.translation import check_for_language
 from django.views.decorators.http import require_safe
@@ -42,6 +42,7 @@ def book_list(request: HttpRequest) -> HttpResponse:
     """The catalogue with its filters. Queries: books, categories (and the chosen one)."""
     form = BookFilterForm(request.GET)
     books, order, status = Book.objects.for_cards(), BookQuerySet.POPULAR, 200
+    params = request.GET
     if form.is_valid():
         chosen = form.cleaned_data
         order = ORDERS[chosen["ordem"]]
@@ -52,10 +53,10 @@ def book_list(request: HttpRequest) -> HttpResponse:
             last_year=chosen["ate"],
         )
     else:
-        books, status = books.none(), 400
+        books, params, status = books.none(), QueryDict(), 400
     context = {
         "form": form,
-        "page": page(books, order, request.GET, size=settings.BOOKS_PER_PAGE),
+        "page": page(books, order, params, size=settings.BOOKS_PER_PAGE),
     }
     return render(request, "core/book_list.html", context, status=status)
 

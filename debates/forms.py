@@ -5,7 +5,7 @@ from __future__ import annotations
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from core.forms import SlugChoiceField
+from core.forms import SlugChoiceField, VisibleWords
 from core.models import Book
 
 from .models import DebatePost, DebateTopic
@@ -22,8 +22,11 @@ def _spoiler_field() -> forms.IntegerField:
     )
 
 
-class TopicForm(forms.ModelForm):
+class TopicForm(VisibleWords, forms.ModelForm):
     """A debate's opening words."""
+
+    visible = ("title", "description")
+    markdown = ("description",)
 
     spoiler_percent = _spoiler_field()
 
@@ -48,8 +51,11 @@ class NewTopicForm(TopicForm):
     field_order = ["livro", "title", "description", "spoiler_percent"]
 
 
-class PostForm(forms.ModelForm):
-    """A reply; ``parent`` stays inside the debate."""
+class PostForm(VisibleWords, forms.ModelForm):
+    """A reply."""
+
+    visible = ("content",)
+    markdown = ("content",)
 
     spoiler_percent = _spoiler_field()
 

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from core.models import Book
 from core.text import SLUG_LENGTH, fold
 
+from . import visibility
 from .querysets import PostQuerySet, TopicQuerySet
 
 TITLE_LENGTH = 200
@@ -238,6 +239,10 @@ class DebatePost(models.Model):
     def indent(self) -> int:
         """How far a page indents this post: its depth up to the cap."""
         return min(self.depth, PATH_LEVELS)
+
+    @property
+    def quote_is_folded(self) -> bool:
+        return visibility.quote_is_folded(self)
 
     @cached_property
     def my_vote(self) -> int:

@@ -21,7 +21,7 @@ class TopicQuerySet(models.QuerySet):
 
     def published(self):
         """Debates for everyone, staff too: what lists show."""
-        return self.filter(is_deleted=False)
+        return self.filter(visibility.PUBLISHED_TOPICS)
 
     def matching(self, query: str):
         return self.filter(folded_match("folded_title", query))
@@ -32,8 +32,9 @@ class TopicQuerySet(models.QuerySet):
             "title", "slug", "spoiler_percent", "is_pinned", "is_locked", "is_deleted",
             "created_at", "updated_at", "posts_count",
             "book__title", "book__slug", "book__byline", "book__folded_title",
-            "creator__username", "creator__display_name",
+            "creator__username", "creator__display_name", "creator__is_active",
             "last_post__author__username", "last_post__author__display_name",
+            "last_post__author__is_active",
         )  # fmt: skip
 
     def for_page(self):
@@ -51,6 +52,10 @@ class PostQuerySet(models.QuerySet):
         """Posts that ``user`` may read, as themselves."""
         return self.filter(visibility.posts(user))
 
+    def published(self):
+        """Posts for everyone, staff too: what lists show."""
+        return self.filter(visibility.PUBLISHED_POSTS)
+
     def in_thread(self, user):
         """Posts that stand in a thread: the readable ones, and removed ones that were answered."""
         return self.filter(visibility.thread(user))
@@ -59,9 +64,10 @@ class PostQuerySet(models.QuerySet):
         """Posts as a page shows them, with whom they answer; no Markdown source."""
         return self.select_related("author", "parent__author").only(
             "topic_id", "path", "depth", "content_html", "spoiler_percent", "is_locked", "is_deleted",
-            "created_at", "edited_at", "score", "author_id", "parent_id", "deleted_by_id",
-            "author__username", "author__display_name", "author__is_staff",
+            "created_at", "edited_at", "score", "author_id", "parent_id",
+            "author__username", "author__display_name", "author__is_active",
             "parent__author_id", "parent__is_deleted", "parent__author__username", "parent__author__display_name",
+            "parent__author__is_active",
         )  # fmt: skip
 
 

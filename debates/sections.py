@@ -38,7 +38,8 @@ def reader_topics_and_posts(request, *, reader):
     """A reader's debates and replies; the page runs the query of the tab that is open."""
     topics = DebateTopic.objects.published().filter(creator=reader).for_list()
     posts = (
-        DebatePost.objects.filter(author=reader, is_deleted=False, topic__is_deleted=False)
+        DebatePost.objects.published()
+        .filter(author=reader)
         .select_related("topic", "author")
         .defer("content", "topic__description", "topic__description_html")
     )

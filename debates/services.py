@@ -6,7 +6,7 @@ for each other.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
 from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
@@ -21,6 +21,9 @@ from core.services import Refused
 from core.text import create_with_slug
 
 from .models import PATH_LEVELS, DebatePost, DebateTopic, DebateVote
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 TOPIC_FLAGS = {
     "pin": ("is_pinned", True),
@@ -159,8 +162,8 @@ def create_post(
         content=content,
         content_html=render(content),
         spoiler_percent=spoiler_percent,
-        # The clock of this process: never before the opening, which another one wrote.
-        created_at=max(timezone.now(), topic.created_at),
+        # The clock of this machine: never before the reply that another one wrote.
+        created_at=max(timezone.now(), topic.updated_at),
     )
     DebateTopic.objects.filter(pk=topic.pk).update(
         posts_count=F("posts_count") + 1, last_post=post, updated_at=post.created_at
@@ -327,6 +330,15 @@ def _next_post_id() -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT nextval(pg_get_serial_sequence('debates_debatepost', 'id'))")
         return cursor.fetchone()[0]
+
+
+def closed_because(topic: DebateTopic, post: DebatePost | None = None) -> StrOrPromise:
+    """Return the sentence that refuses a change here, or ``""``: for pages that would ask in vain."""
+    try:
+        _require_open(topic, post)
+    except Refused as refusal:
+        return refusal.message
+    return ""
 
 
 # --- locks and rules ---------------------------------------------------------------

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from django.db.models import Q
 
+PUBLISHED_TOPICS = Q(is_deleted=False)
+PUBLISHED_POSTS = Q(is_deleted=False, topic__is_deleted=False)  # a removed debate takes its posts
+
 
 def topics(user) -> Q:
     """Debates that ``user`` may open."""
-    return Q() if user.is_staff else Q(is_deleted=False)
+    return Q() if user.is_staff else PUBLISHED_TOPICS
 
 
 def posts(user) -> Q:
-    """Posts whose words ``user`` may read; a removed debate takes its posts with it."""
-    return Q() if user.is_staff else Q(is_deleted=False, topic__is_deleted=False)
+    """Posts whose words ``user`` may read."""
+    return Q() if user.is_staff else PUBLISHED_POSTS
 
 
 def thread(user) -> Q:
@@ -33,6 +36,11 @@ def is_folded(post, topic) -> bool:
     return post.spoiler_percent > topic.spoiler_percent
 
 
+def quote_is_folded(post) -> bool:
+    """The same where the debate's own warning is not in sight: a profile, for example."""
+    return post.spoiler_percent > 0 or post.topic.spoiler_percent > 0
+
+
 def excerpt_allowed(topic) -> bool:
-    """Whether the opening may be quoted outside its page (lists, search, meta description)."""
+    """Whether the opening may be quoted away from its page: the meta description."""
     return not topic.is_deleted and topic.spoiler_percent == 0

@@ -7,8 +7,17 @@ from django.test import TestCase
 
 from accounts.models import BookReview, User
 from debates.models import DebatePost, DebateTopic
+from debates.services import delete_topic
 
-from .factories import PASSWORD, forget_limits, make_book, make_post, make_topic, make_user
+from .factories import (
+    PASSWORD,
+    forget_limits,
+    make_book,
+    make_post,
+    make_staff,
+    make_topic,
+    make_user,
+)
 
 NUL = "a\x00b"
 HUGE = "9" * 40
@@ -38,8 +47,8 @@ class HostileAddressTests(TestCase):
             "/livros/?categoria=%00", "/livros/?lingua=xx", "/livros/?ordem=x",
             "/livros/?de=2000&ate=1900", "/busca/?q=%00", "/busca/?q=" + "a" * 101,
             "/busca/?tipo=x", "/busca/?q=livro&tipo=livros&pagina=x",
-            f"/debates/topico/{self.topic.slug}/?pagina=99", "/leitores/leitor1/?aba=x",
-            "/leitores/leitor1/?pagina=-5",
+            f"/debates/topico/{self.topic.slug}/?pagina=99", f"/leitores/{self.topic.creator.username}/?aba=x",
+            f"/leitores/{self.topic.creator.username}/?pagina=-5",
         ):  # fmt: skip
             with self.subTest(path=path):
                 assert self.client.get(path).status_code in {400, 404}
@@ -100,6 +109,7 @@ class HostileWritingTests(TestCase):
     def test_refused_debates_keep_what_was_typed(self):
         for values in (
             {"title": NUL}, {"title": ""}, {"title": "   "}, {"title": "x" * 201},
+            {"title": "\u200b"}, {"title": "Bom", "description": "\u2060"},
             {"title": "Bom", "description": NUL}, {"title": "Bom", "description": "x" * 10_001},
             {"title": "Bom", "spoiler_percent": 101}, {"title": "Bom", "spoiler_percent": "x"},
             {"title": "Bom", "spoiler_percent": HUGE}, {"title": "Bom", "livro": "nada"},
@@ -115,16 +125,31 @@ class HostileWritingTests(TestCase):
 
     def test_refused_replies_keep_what_was_typed(self):
         path = f"/debates/topico/{self.topic.slug}/responder/"
+        stranger = make_post()
         for content, parent in (
-            ("x" * 10_001, ""), (NUL, ""), ("", ""), ("Bom", "abc"), ("Bom", HUGE), ("Bom", NUL),
+            ("Palavras boas " * 800, ""), (f"Palavras boas {NUL}", ""), ("", ""),
+            ("\u200b\u202e", ""), ("[x]: http://a.example", ""), ("---", ""),
+            ("Palavras boas", "abc"), ("Palavras boas", HUGE), ("Palavras boas", NUL),
+            ("Palavras boas", "²"), ("Palavras boas", stranger.pk),
         ):  # fmt: skip
-            with self.subTest(content=content[:10], parent=parent[:10]):
+            with self.subTest(content=content[:10], parent=str(parent)[:10]):
                 data = {"content": content, "parent": parent, "spoiler_percent": 0}
                 response = self.client.post(path, data)
-                assert response.status_code in {404, 422}
-        assert not DebatePost.objects.exists()
-        long = self.client.post(path, {"content": "palavra " * 1300, "spoiler_percent": 0})
-        self.assertContains(long, "palavra palavra", status_code=422)
+                assert response.status_code == 422
+                if "Palavras" in content:
+                    self.assertContains(response, "Palavras boas", status_code=422)
+        assert not self.topic.posts.exists()
+
+    def test_a_page_that_went_away_while_somebody_wrote_gives_the_words_back(self):
+        own = make_post(self.topic, author=self.user)
+        delete_topic(topic=self.topic, actor=make_staff())
+        for path in (
+            f"/debates/topico/{self.topic.slug}/responder/", f"/debates/post/{own.pk}/editar/",
+            "/debates/topico/nunca-existiu/responder/",
+        ):  # fmt: skip
+            with self.subTest(path=path):
+                response = self.client.post(path, {"content": "Uma hora de trabalho"})
+                self.assertContains(response, "Uma hora de trabalho", status_code=404)
 
     def test_somebody_logged_out_meanwhile_keeps_the_draft(self):
         self.client.logout()
@@ -135,6 +160,16 @@ class HostileWritingTests(TestCase):
         self.assertContains(response, "Três horas de trabalho", status_code=403)
         response = self.open_topic(title="Título pensado", description="Abertura pensada")
         self.assertContains(response, "Abertura pensada", status_code=403)
+        own = make_post(self.topic, author=self.user)
+        for path, field in (
+            (f"/debates/post/{own.pk}/editar/", "content"),
+            (f"/debates/topico/{self.topic.slug}/editar/", "description"),
+            (f"/livros/{self.book.slug}/resenha/", "text"),
+        ):
+            response = self.client.post(path, {field: "Mais palavras pensadas"})
+            self.assertContains(response, "Mais palavras pensadas", status_code=403)
+            self.assertContains(response, "/conta/entrar/?next=", status_code=403)
+        DebatePost.objects.all().delete()
         assert not DebatePost.objects.exists()
 
     def test_a_form_that_is_too_old_shows_the_draft(self):

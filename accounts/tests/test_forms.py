@@ -127,7 +127,7 @@ class PasswordResetFormTests(TestCase):
 class ProfileFormTests(TestCase):
     @classmethod
     def setUpTestData(cls):
-        cls.user = make_user(email="eu@example.com")
+        cls.user = make_user(email="eu@example.com", password=PASSWORD)
         make_user(email="outra@example.com")
 
     def profile(self, **values):
@@ -135,8 +135,19 @@ class ProfileFormTests(TestCase):
         return ProfileForm(words | values, instance=self.user)
 
     def test_ones_own_address_is_no_clash_and_anothers_is(self):
-        assert self.profile(email="EU@example.com").is_valid()
-        assert not self.profile(email="Outra@Example.com").is_valid()
+        known = {"current_password": PASSWORD}
+        assert self.profile(email="EU@example.com", **known).is_valid()
+        assert list(self.profile(email="Outra@Example.com", **known).errors) == ["__all__"]
+
+    def test_a_new_address_needs_the_password(self):
+        for password in ("", "errada", "x" * 128):
+            form = self.profile(email="nova@example.com", current_password=password)
+            assert list(form.errors) == ["current_password"]
+            self.user.refresh_from_db()
+        assert self.profile(email="nova@example.com", current_password=PASSWORD).is_valid()
+
+    def test_a_name_of_nothing_visible_is_refused(self):
+        assert list(self.profile(display_name="\u200b\u202e").errors) == ["display_name"]
 
     def test_too_long_or_odd_is_refused(self):
         for field, value in (
@@ -147,7 +158,8 @@ class ProfileFormTests(TestCase):
                 assert list(self.profile(**{field: value}).errors) == [field]
 
     def test_no_other_column_is_open(self):
-        assert set(self.profile().fields) == {"display_name", "city", "bio", "email"}
+        fields = {"display_name", "city", "bio", "email", "current_password"}
+        assert set(self.profile().fields) == fields
 
 
 class ShelfFormTests(SimpleTestCase):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ from django_ratelimit.core import get_usage
 
 from cgbookstore.celery import app
 from core import cache, tasks
+from core.addresses import redis_database
 from core.ratelimit import limit
 from core.sessions import SessionStore
 from tests.factories import make_user
@@ -122,7 +124,7 @@ class ClearTests(TestCase):
             row = settings.RATES["debates_list"]
             return get_usage(
                 request, group="debates_list.rate", key=lambda *_: "ip:192.0.2.77",
-                rate=row.rate, method=row.method,
+                rate=row.rate, method=["GET", "HEAD"],
             )["count"]  # fmt: skip
 
         before = counted()
@@ -190,8 +192,20 @@ class RoomsTests(SimpleTestCase):
         assert kept.startswith(b"{")
         assert caches["default"].get("lista") == {"título": ["ação", 1, None]}
 
-    def test_the_keys_carry_the_owners_prefix(self):
-        from cgbookstore import settings as plain
+    def test_the_keys_carry_the_owners_prefix_and_each_room_its_own(self):
+        # conftest.py gives each test run prefixes of its own, so the file is asked
+        source = (settings.BASE_DIR / "cgbookstore" / "settings.py").read_text()
+        rooms = dict(re.findall(r'"(\w+)": _redis_cache\(\s*\w+, "([\w-]+)"', source))
+        assert rooms["default"] == "cgbookstore"
+        assert set(rooms) == set(settings.CACHES)
+        assert len(set(rooms.values())) == len(rooms)
 
-        # conftest.py gives each test run a prefix of its own
-        assert plain._redis_cache("redis://x", 1)["KEY_PREFIX"] == "cgbookstore"
+    def test_a_room_is_a_database_of_its_own_whatever_the_address_says(self):
+        for url, room in (
+            ("redis://h:1/1", "redis://h:1/2"),
+            ("redis://:p@h/1?db=9&x=y", "redis://:p@h/2?x=y"),
+            ("rediss://h", "rediss://h/2"),
+            ("unix:///run/r.sock?db=1", "unix:///run/r.sock?db=2"),
+        ):
+            with self.subTest(url=url):
+                assert redis_database(url, 2) == room

@@ -110,16 +110,16 @@ def _load_books(entries: list[dict[str, Any]]) -> dict[str, Book]:
 def _load_readers(entries: list[dict[str, Any]]) -> dict[str, User]:
     known, unusable = make_password(PASSWORD), make_password(None)
     users = [User(password=unusable, **entry) for entry in entries]
-    for login in LOGINS:
-        users.append(
-            User(
-                username=login.username,
-                display_name=login.display_name,
-                password=known,
-                is_staff=login.is_staff,
-                is_superuser=login.is_staff,
-            )
+    users += [
+        User(
+            username=login.username,
+            display_name=login.display_name,
+            password=known,
+            is_staff=login.is_staff,
+            is_superuser=login.is_staff,
         )
+        for login in LOGINS
+    ]
     for user in users:
         user.email = f"{user.username}@example.com"
     return {user.username: user for user in User.objects.bulk_create(users)}
@@ -155,7 +155,11 @@ def _load_topic(
         ShelfItem.objects.get_or_create(
             user=author,
             book=book,
-            defaults={"status": ShelfItem.Status.READ, "created_at": written, "updated_at": written},
+            defaults={
+                "status": ShelfItem.Status.READ,
+                "created_at": written,
+                "updated_at": written,
+            },
         )
     for item in entry["post"]:
         if item.get("deleted"):

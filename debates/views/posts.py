@@ -16,7 +16,7 @@ from core.paging import place
 from core.ratelimit import limit
 from core.refusals import refused
 from core.services import Refused
-from debates import services
+from debates import services, visibility
 from debates.forms import PostForm, PostModerationForm, ReplyForm, VoteForm
 from debates.models import DebatePost, DebateTopic
 from debates.querysets import PostQuerySet
@@ -68,7 +68,11 @@ def create_post(request: HttpRequest, slug: str) -> HttpResponse:
 def _reply_page(request, topic, form, parent_id, status: int = 200) -> HttpResponse:
     """The form on a page of its own, under the post it answers; for htmx the form alone."""
     parent = _visible_parent(request, topic, parent_id) if parent_id else None
+    if not form.is_bound and (why := services.closed_because(topic, parent)):
+        messages.error(request, why)
+        return redirect(topic)
     if parent is not None:
+        parent.is_folded = visibility.is_folded(parent, topic)
         form.auto_id = f"id_{parent.pk}_%s"  # the page already holds the form for the whole debate
     elif parent_id and not form.is_bound:
         raise Http404
@@ -98,6 +102,9 @@ def _visible_parent(request: HttpRequest, topic: DebateTopic, text: str) -> Deba
 def edit_post(request: HttpRequest, post_id: int) -> HttpResponse:
     """Change one's own words while the debate is open."""
     post = _own_post(request, post_id)
+    if request.method != "POST" and (why := services.closed_because(post.topic, post)):
+        messages.error(request, why)
+        return redirect(post)
     form = PostForm(posted(request), instance=post)
     if request.method == "POST" and form.is_valid():
         try:
@@ -124,7 +131,8 @@ def delete_post(request: HttpRequest, post_id: int) -> HttpResponse:
             messages.error(request, refusal.message)
             return redirect(post)
         messages.success(request, _("Resposta removida."))
-        return redirect(post.topic)
+        # back to the place in the thread, or to what it answered
+        return redirect(post if post.replies_count else post.parent or post.topic)
     return render(request, "debates/delete_post.html", {"post": post, "topic": post.topic})
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from html import unescape
+
 from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.html import strip_tags
+from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -30,6 +34,7 @@ from debates.models import DebatePost, DebateTopic
 from debates.querysets import PostQuerySet, TopicQuerySet, attach_votes
 
 BOOK_CHOICES = 12
+EXCERPT_LENGTH = 160  # characters that search engines show of a description
 
 
 @require_safe
@@ -79,9 +84,16 @@ def topic_page(
         "page": posts_page,
         "reply_form": reply_form,
         "is_open": not (topic.is_locked or topic.is_deleted),
-        "excerpt_allowed": visibility.excerpt_allowed(topic),
+        "excerpt": _excerpt(topic),
     }
     return render(request, "debates/topic_detail.html", context, status=status)
+
+
+def _excerpt(topic: DebateTopic) -> str:
+    """The opening's first words without Markdown, or ``""`` when they may not be quoted."""
+    if not visibility.excerpt_allowed(topic):
+        return ""
+    return Truncator(unescape(strip_tags(topic.description_html))).chars(EXCERPT_LENGTH)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -109,17 +121,16 @@ def _open_topic(request: HttpRequest) -> HttpResponse:
     return render(request, "debates/create_topic.html", context, status=422)
 
 
+@limit("search")
 def choose_book(request: HttpRequest) -> HttpResponse:
     """The first step of opening a debate: find the book. One query once something is typed."""
     form = BookSearchForm(request.GET)
-    books: list[Book] = []
-    if form.is_valid() and form.cleaned_data["q"]:
-        found = Book.objects.matching(form.cleaned_data["q"]).for_cards()
-        books = list(found.order_by(*BookQuerySet.POPULAR)[:BOOK_CHOICES])
+    query = form.cleaned_data["q"] if form.is_valid() else ""
+    found = Book.objects.matching(query).for_cards()
     context = {
         "form": form,
-        "books": books,
-        "query": form.data.get("q", "") if form.is_valid() else "",
+        "query": query,
+        "page": page(found, BookQuerySet.POPULAR, request.GET, size=BOOK_CHOICES),
     }
     part = "debates/_book_choices.html" if request.htmx else "debates/choose_book.html"
     return vary_on_htmx(render(request, part, context))
@@ -133,6 +144,9 @@ def edit_topic(request: HttpRequest, slug: str) -> HttpResponse:
     topic = get_topic(request, slug)
     if topic.creator_id != request.user.pk:
         raise Http404
+    if request.method != "POST" and (why := services.closed_because(topic)):
+        messages.error(request, why)
+        return redirect(topic)
     form = TopicForm(posted(request), instance=topic)
     if request.method == "POST" and form.is_valid():
         try:

@@ -18,7 +18,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         parser.add_argument(
-            "--logins", action="store_true", help="Only print the demo logins: role, name, password."
+            "--logins",
+            action="store_true",
+            help="Only print the demo logins: role, name, password.",
         )
 
     def handle(self, *args, logins: bool, **options):
