@@ -361,7 +361,8 @@ def test(arguments: list[str]) -> int:
             found = embedded.start(folder, durable=False)
         env |= {"DATABASE_URL": str(found.database_url), "REDIS_URL": str(found.redis_url)}
         layout = ["ruff", "format", "--check", "--output-format", "concise"]
-        commands = [["ruff", "check"], layout, ["pytest", *arguments]]
+        lint = ["djlint", "templates", "--lint", "--quiet"]
+        commands = [["ruff", "check"], layout, lint, ["mypy"], ["pytest", *arguments]]
         codes = [finish([PYTHON, "-m", *words], env) for words in commands]
         return next((code for code in codes if code), 0)
     finally:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
-from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -20,6 +19,7 @@ from core.models import Book
 from core.services import Refused
 from core.text import create_with_slug
 
+from .counters import drifted_posts, real_score
 from .models import PATH_LEVELS, DebatePost, DebateTopic, DebateVote
 
 if TYPE_CHECKING:
@@ -255,9 +255,7 @@ def vote_post(*, post: DebatePost, user: User, value: int) -> DebatePost:
 
 def sync_score(post_id: int) -> None:
     """Recount one post's score. The caller holds the post's row lock."""
-    votes = DebateVote.objects.filter(post=OuterRef("pk")).order_by().values("post")
-    total = votes.annotate(total=Sum("value")).values("total")
-    DebatePost.objects.filter(pk=post_id).update(score=Coalesce(Subquery(total), 0))
+    DebatePost.objects.filter(pk=post_id).update(score=real_score())
 
 
 @transaction.atomic
@@ -278,20 +276,7 @@ def sync_topic(topic_id: int) -> dict[str, tuple[Any, Any]]:
         for name, value in stored.items()
         if value != getattr(topic, name)
     }
-    counted = posts.annotate(
-        real_score=Coalesce(
-            Subquery(
-                DebateVote.objects.filter(post=OuterRef("pk"))
-                .order_by()
-                .values("post")
-                .annotate(total=Sum("value"))
-                .values("total")
-            ),
-            0,
-        ),
-        real_replies=Count("replies"),
-    ).exclude(Q(score=F("real_score")) & Q(replies_count=F("real_replies")))
-    for pk in counted.order_by("pk").values_list("pk", flat=True):
+    for pk in drifted_posts(posts).order_by("pk").values_list("pk", flat=True):
         post = _lock_post(pk)
         before = (post.score, post.replies_count)
         sync_score(pk)

@@ -69,12 +69,14 @@
   document.addEventListener("htmx:sendError", (event) => say(event));
   document.addEventListener("htmx:timeout", (event) => say(event));
 
-  // A form that was refused is sent again by the browser, whose page tells all; but not for
-  // asking too often, nor for a letter typed: there the headline of the answer is enough.
+  // A form that was refused is sent again by the browser, whose page tells all. Where that would
+  // cost more (an allowance, a letter typed, a reply half written) the answer's headline must do.
+  const writing = () =>
+    [...document.querySelectorAll("textarea")].some((box) => box.value !== box.defaultValue);
   document.addEventListener("htmx:responseError", (event) => {
     const { elt, xhr, requestConfig } = event.detail;
-    const sent = requestConfig.triggeringEvent && requestConfig.triggeringEvent.type === "submit";
-    if (sent && elt.tagName === "FORM" && xhr.status !== 429) return elt.submit();
+    const cause = requestConfig.triggeringEvent;
+    if (cause && cause.type === "submit" && xhr.status !== 429 && !writing()) return elt.submit();
     const page = new DOMParser().parseFromString(xhr.responseText, "text/html");
     const headline = page.querySelector("main h1");
     say(event, headline && headline.textContent);
