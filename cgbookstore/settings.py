@@ -262,6 +262,7 @@ LOGOUT_REDIRECT_URL = "core:home"
 LANGUAGE_CODE = "pt-br"
 LANGUAGES = [("pt-br", "Português"), ("en", "English")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = "cgbookstore.formats"
 TIME_ZONE = "America/Sao_Paulo"
 USE_TZ = True
 

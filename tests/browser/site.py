@@ -180,7 +180,8 @@ class Site:
         )  # fmt: skip
         post = self.post = make_post(self.topic, author=self.other, content=words.text)
         self.own_post = make_post(self.topic, author=reader, parent=post, content=words.text)
-        make_post(self.topic, author=self.staff, parent=post, spoiler_percent=60)
+        for percent in (60, 90):
+            make_post(self.topic, author=self.staff, parent=post, spoiler_percent=percent)
         post = make_post(self.topic, author=self.other)
         services.moderate_post(post=post, actor=self.staff, action="lock")
         removed = post = make_post(self.topic, author=self.other)
