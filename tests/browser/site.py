@@ -176,7 +176,7 @@ class Site:
         reader, book, words = self.reader, self.book, self.words
         self.topic = make_topic(
             creator=self.other, book=book, title=words.title, description=words.text,
-            spoiler_percent=100, is_pinned=True,
+            spoiler_percent=10, is_pinned=True,
         )  # fmt: skip
         post = self.post = make_post(self.topic, author=self.other, content=words.text)
         self.own_post = make_post(self.topic, author=reader, parent=post, content=words.text)

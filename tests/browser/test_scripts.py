@@ -55,7 +55,7 @@ def test_book_of_a_debate_is_found_while_typing(site, open_page):
     page.goto(site.path(VISITS["choose_book"]))
     page.evaluate("window.notReloaded = true")
     page.get_by_label("Livro", exact=True).press_sequentially("incomens")
-    link = page.get_by_role("link", name=site.book.title)
+    link = page.get_by_role("link", name=site.book.title).first
     expect(link).to_be_visible()
     assert page.evaluate("window.notReloaded")
     link.click()
