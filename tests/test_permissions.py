@@ -171,6 +171,18 @@ class ClosedTests(TestCase):
         DebateTopic.objects.update(is_locked=True)
         self.assert_nothing_changes()
 
+    def test_a_locked_debate_says_so_before_anybody_types(self):
+        DebateTopic.objects.update(is_locked=True)
+        self.client.force_login(self.owner)
+        for path in (
+            f"/debates/topico/{self.topic.slug}/responder/", f"/debates/post/{self.post.pk}/editar/",
+            f"/debates/topico/{self.topic.slug}/editar/",
+        ):  # fmt: skip
+            with self.subTest(path=path):
+                response = self.client.get(path, follow=True)
+                assert response.redirect_chain
+                self.assertContains(response, "Este debate está fechado: nada nele muda mais.")
+
     def test_a_removed_debate(self):
         from debates.services import delete_topic
 
