@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
 from django.db.models import F
+from django.db.models.functions import Greatest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -304,7 +305,8 @@ def _derive_activity(topic_id: int, *, posts_delta: int) -> None:
         .first()
     )
     DebateTopic.objects.filter(pk=topic_id).update(
-        posts_count=F("posts_count") + posts_delta,
+        # a count that had drifted must not turn a removal into an error; the night repairs it
+        posts_count=Greatest(F("posts_count") + posts_delta, 0),
         last_post=newest,
         updated_at=newest.created_at if newest else F("created_at"),
     )

@@ -48,6 +48,14 @@ class DriftTests(TestCase):
                 assert sync_topic(topic_id)
                 assert self.found() == []
 
+    def test_a_count_that_drifted_to_nothing_stops_no_removal(self):
+        DebateTopic.objects.filter(pk=self.topic.pk).update(posts_count=0)
+        assert delete_post(post=self.post, actor=self.post.author)
+        assert self.found() == [self.topic.pk]
+        sync_topic(self.topic.pk)
+        self.topic.refresh_from_db()
+        assert self.topic.posts_count == 1
+
     def test_only_the_range_is_read(self):
         DebateTopic.objects.update(posts_count=9)
         assert drifted_topics(self.topic.pk, self.topic.pk) == [self.topic.pk]
