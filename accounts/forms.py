@@ -96,7 +96,7 @@ class ProfileForm(VisibleWords, forms.ModelForm):
         strip=False,
         required=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-        help_text=_("Só para trocar o e-mail, com que a senha pode ser trocada."),
+        help_text=_("Só é preciso para trocar o e-mail."),
     )
 
     class Meta:
