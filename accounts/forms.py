@@ -52,7 +52,26 @@ class PasswordResetForm(auth_forms.PasswordResetForm):
         super().save(**options)
 
 
-class SignUpForm(forms.ModelForm):
+class FreeLogin:
+    """A form whose name and address must be nobody else's, in any case; says so at the field.
+
+    The database's constraints decide in a race; their errors name no field. One query each.
+    """
+
+    def clean_username(self):
+        return self._free("username", _("Este nome já é de outra pessoa."))
+
+    def clean_email(self):
+        return self._free("email", _("Já existe uma conta com este e-mail."))
+
+    def _free(self, field, sentence):
+        value = self.cleaned_data[field]
+        if User.objects.with_login(value).exclude(pk=self.instance.pk).exists():
+            raise forms.ValidationError(sentence)
+        return value
+
+
+class SignUpForm(FreeLogin, forms.ModelForm):
     """A new reader; one password field, because a browser can show what was typed."""
 
     password = forms.CharField(
@@ -85,7 +104,7 @@ class SignUpForm(forms.ModelForm):
         return data
 
 
-class ProfileForm(VisibleWords, forms.ModelForm):
+class ProfileForm(FreeLogin, VisibleWords, forms.ModelForm):
     """What others see of oneself, and the address; a new address needs the password."""
 
     visible = ("display_name",)

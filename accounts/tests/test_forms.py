@@ -137,7 +137,7 @@ class ProfileFormTests(TestCase):
     def test_ones_own_address_is_no_clash_and_anothers_is(self):
         known = {"current_password": PASSWORD}
         assert self.profile(email="EU@example.com", **known).is_valid()
-        assert list(self.profile(email="Outra@Example.com", **known).errors) == ["__all__"]
+        assert list(self.profile(email="Outra@Example.com", **known).errors) == ["email"]
 
     def test_a_new_address_needs_the_password(self):
         for password in ("", "errada", "x" * 128):
