@@ -209,6 +209,11 @@ def env_file() -> dict[str, str]:
     return found
 
 
+def is_public() -> bool:
+    """Whether ``SITE_URL`` says that strangers reach the site."""
+    return (env_file() | os.environ).get("SITE_URL", "").startswith("https://")
+
+
 def child_env() -> dict[str, str]:
     """The environment for our commands: this one, inside ``.venv``."""
     env = dict(os.environ, VIRTUAL_ENV=str(VENV), PYTHONUNBUFFERED="1")
@@ -293,6 +298,8 @@ def prepare(env: dict[str, str]) -> None:
     if not collected or stamp.read_text() != digest:
         run("Collecting static files", [*manage, "collectstatic", "--noinput"], env)
         stamp.write_text(digest)
+    if is_public():
+        return  # everybody knows the demo's logins
     said = run("Loading the demo content", [*manage, "load_demo"], env)
     say("  " + said.replace("\n", "\n  "), end="\n" if said else "")
 
@@ -307,7 +314,9 @@ def static_digest(root: Path) -> str:
 
 def serve(port: int, env: dict[str, str], services: list[str]) -> int:
     """Run web, worker and beat; say so once the site answers."""
-    logins = run("Looking up the demo logins", [PYTHON, "manage.py", "load_demo", "--logins"], env)
+    words, logins = [PYTHON, "manage.py", "load_demo", "--logins"], ""
+    if not is_public():
+        logins = run("Looking up the demo logins", words, env)
     processes = procfile.Processes(ROOT, port, env, record=RUNNING, show=say)
     try:
         processes.watch()
@@ -342,9 +351,10 @@ def banner(port: int, logins: str) -> str:
     seconds = time.time() - float(os.environ[BEGAN])
     rows = [login.split() for login in logins.splitlines()]
     who = "".join(f"\n      {name} / {password}   ({role})" for role, name, password in rows)
+    login = f"\n    Log in as{who}\n" if who else ""
     return (
         f"\n    CGBookStore is at http://localhost:{port}/   (ready in {seconds:.0f} s)\n"
-        f"\n    Log in as{who}\n\n    Ctrl-C stops everything.\n"
+        f"{login}\n    Ctrl-C stops everything.\n"
     )
 
 

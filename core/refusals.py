@@ -26,7 +26,7 @@ def draft(request: HttpRequest) -> list[str]:
 
 
 def wants_json(request: HttpRequest) -> bool:
-    """Whether a script asks: JSON accepted and HTML not named before it."""
+    """Whether a script asks: JSON is accepted and HTML is not named."""
     accept = request.headers.get("Accept", "")
     return "application/json" in accept and "text/html" not in accept
 
