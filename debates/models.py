@@ -23,7 +23,33 @@ BODY_LENGTH = 10_000  # characters of Markdown
 PATH_LEVELS = 6  # ancestors a path names; replies below stand beside the sixth's
 
 
-class DebateTopic(models.Model):
+# What must hold of every ``Moderated`` row; a constraint's name cannot be inherited.
+DELETED_HAS_DATE = Q(is_deleted=False, deleted_at__isnull=True) | Q(
+    is_deleted=True, deleted_at__isnull=False
+)
+
+
+class Moderated(models.Model):
+    """A row that staff may lock, and that its author or staff may take away and staff restore."""
+
+    is_locked = models.BooleanField(_("fechado"), default=False)
+    is_deleted = models.BooleanField(_("removido"), default=False)
+    deleted_at = models.DateTimeField(_("removido em"), null=True, blank=True, editable=False)
+    deleted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+        editable=False,
+    )
+
+    class Meta:
+        abstract = True
+
+
+class DebateTopic(Moderated):
     """One debate on a book.
 
     ``updated_at`` is the last activity: the opening, or the newest visible reply. With
@@ -53,19 +79,6 @@ class DebateTopic(models.Model):
     )
 
     is_pinned = models.BooleanField(_("fixado"), default=False)
-    is_locked = models.BooleanField(_("fechado"), default=False)
-    is_deleted = models.BooleanField(_("removido"), default=False)
-    deleted_at = models.DateTimeField(_("removido em"), null=True, blank=True, editable=False)
-    deleted_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        models.SET_NULL,
-        null=True,
-        blank=True,
-        related_name="+",
-        db_index=False,
-        editable=False,
-    )
-
     created_at = models.DateTimeField(_("aberto em"), default=timezone.now, editable=False)
     edited_at = models.DateTimeField(_("editado em"), null=True, blank=True, editable=False)
     updated_at = models.DateTimeField(_("última atividade"), default=timezone.now, editable=False)
@@ -85,11 +98,7 @@ class DebateTopic(models.Model):
             models.CheckConstraint(
                 condition=Q(spoiler_percent__range=(0, 100)), name="topic_spoiler_range"
             ),
-            models.CheckConstraint(
-                condition=Q(is_deleted=False, deleted_at__isnull=True)
-                | Q(is_deleted=True, deleted_at__isnull=False),
-                name="topic_deleted_has_date",
-            ),
+            models.CheckConstraint(condition=DELETED_HAS_DATE, name="topic_deleted_has_date"),
             models.CheckConstraint(
                 condition=Q(updated_at__gte=F("created_at")), name="topic_activity_after_opening"
             ),
@@ -130,7 +139,7 @@ class DebateTopic(models.Model):
         return reverse("debates:topic_detail", args=[self.slug])
 
 
-class DebatePost(models.Model):
+class DebatePost(Moderated):
     """One reply in a debate.
 
     ``path`` names the ancestors, at most ``PATH_LEVELS`` of them, and the post itself, so
@@ -166,19 +175,6 @@ class DebatePost(models.Model):
     content_html = models.TextField(blank=True, editable=False)
     spoiler_percent = models.PositiveSmallIntegerField(_("spoilers até"), default=0)
 
-    is_locked = models.BooleanField(_("fechado"), default=False)
-    is_deleted = models.BooleanField(_("removido"), default=False)
-    deleted_at = models.DateTimeField(_("removido em"), null=True, blank=True, editable=False)
-    deleted_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        models.SET_NULL,
-        null=True,
-        blank=True,
-        related_name="+",
-        db_index=False,
-        editable=False,
-    )
-
     created_at = models.DateTimeField(_("escrito em"), default=timezone.now, editable=False)
     edited_at = models.DateTimeField(_("editado em"), null=True, blank=True, editable=False)
     score = models.IntegerField(_("pontos"), default=0, editable=False)
@@ -212,11 +208,7 @@ class DebatePost(models.Model):
             models.CheckConstraint(
                 condition=Q(spoiler_percent__range=(0, 100)), name="post_spoiler_range"
             ),
-            models.CheckConstraint(
-                condition=Q(is_deleted=False, deleted_at__isnull=True)
-                | Q(is_deleted=True, deleted_at__isnull=False),
-                name="post_deleted_has_date",
-            ),
+            models.CheckConstraint(condition=DELETED_HAS_DATE, name="post_deleted_has_date"),
         ]
         indexes = [
             models.Index(fields=["topic", "-created_at", "is_deleted"], name="idx_post_topic_date"),
