@@ -256,7 +256,7 @@ RULES: dict[Rule, tuple[Snippets, Snippets]] = {
             ("r.txt", "Django==5.2,<6"),
             ("r.txt", "git+https://example.org/x"),
             ("r.txt", "-e ."),
-            ("r.txt", "--index-url https://example.org"),
+            ("r.txt", "--find-links https://example.org"),
         ],
         [
             ("r.txt", "# words\n\n-r other.txt\nDjango==5.2.19  # why\ncelery[redis]==5.7.0"),
