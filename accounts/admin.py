@@ -12,7 +12,8 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from core.big_tables import BigTableAdmin, as_id, either, excerpt
+from core.big_tables import BigTableAdmin, either, excerpt
+from core.converters import as_id
 
 from . import services
 from .forms import ProgressForm, ReviewForm

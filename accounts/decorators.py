@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django_htmx.http import HttpResponseClientRedirect
 
 from core import refusals
+from core.answers import is_ours
 
 View = Callable[..., HttpResponse]
 
@@ -55,9 +55,7 @@ def staff_required(view: View) -> View:
 def _origin(request: HttpRequest) -> str:
     """The page of this site that the request came from, else home."""
     referer = request.headers.get("Referer", "")
-    if not url_has_allowed_host_and_scheme(
-        referer, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    ):
+    if not is_ours(request, referer):
         return "/"
     parts = urlsplit(referer)
     return parts._replace(scheme="", netloc="").geturl() or "/"

@@ -16,11 +16,11 @@ from .big_tables import (
     BigTableAdmin,
     IndexFilter,
     PreloadedAutocomplete,
-    as_id,
     either,
     link_to_list,
     word_begins,
 )
+from .converters import as_id
 from .models import Author, Book, BookAuthor, Category
 from .ratelimit import limit
 from .services import sync_byline

@@ -31,14 +31,19 @@ def vary_on_htmx(response: HttpResponse) -> HttpResponse:
     return response
 
 
+def is_ours(request: HttpRequest, address: str) -> bool:
+    """Whether ``address`` leads to this site, in the request's own scheme or a safer one."""
+    return url_has_allowed_host_and_scheme(
+        address, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+
+
 def safe_next(request: HttpRequest, target: str, *, default: str = "/") -> HttpResponseRedirect:
     """Redirect to ``target`` if it is a path of this site, else to ``default``.
 
     Not Django's ``redirect``, which takes a word without a slash for the name of a view.
     """
-    allowed = target.startswith("/") and url_has_allowed_host_and_scheme(
-        target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    )
+    allowed = target.startswith("/") and is_ours(request, target)
     return HttpResponseRedirect(target if allowed else default)
 
 

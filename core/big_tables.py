@@ -24,16 +24,10 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from .converters import as_id
 from .text import fold
 
 ROWS_LIMIT = 10_000  # what a list pages through, and counts one by one
-ID_DIGITS = 18  # every number this long is a bigint
-
-
-def as_id(term: str) -> int | None:
-    """Return ``term`` as the id it may be."""
-    decimal = term.isascii() and term.isdecimal() and len(term) <= ID_DIGITS
-    return int(term) if decimal else None
 
 
 def either(**lookups) -> models.Q:

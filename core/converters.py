@@ -1,8 +1,14 @@
-"""Shapes of path parts beyond Django's own."""
+"""Ids as people and addresses write them."""
 
 from django.urls.converters import IntConverter
 
 ID_DIGITS = 18  # so that an id always fits a bigint
+
+
+def as_id(text: str) -> int | None:
+    """Return ``text`` as the id it may be."""
+    decimal = text.isascii() and text.isdecimal() and len(text) <= ID_DIGITS
+    return int(text) if decimal else None
 
 
 class IdConverter(IntConverter):

@@ -18,12 +18,12 @@ from accounts.models import User
 from core.big_tables import (
     BigTableAdmin,
     IndexFilter,
-    as_id,
     either,
     excerpt,
     link_to_list,
     word_begins,
 )
+from core.converters import as_id
 from core.markdown import render
 from core.services import Refused
 

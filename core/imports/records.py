@@ -27,7 +27,7 @@ def _max_length(model: type[models.Model], name: str) -> int:
 _LENGTHS = {
     name: _max_length(Book, name) for name in ("title", "original_title", "series", "description")
 }
-_NAME_LENGTH = _max_length(Author, "name")
+NAME_LENGTH = _max_length(Author, "name")
 _YEAR = re.compile(r"(-?[0-9]{1,5})(?:\.0*)?")
 _COUNT = re.compile(r"([0-9]{1,19})(?:\.0*)?")
 _RATING = re.compile(r"[0-9](?:\.[0-9]{1,10})?")
@@ -62,7 +62,7 @@ class Record:
     @property
     def work_key(self) -> tuple[str, str, int | None]:
         """Folded title, first author and year: who a book is that has nothing better."""
-        author = name_key(self.authors[0], _NAME_LENGTH) if self.authors else ""
+        author = name_key(self.authors[0], NAME_LENGTH) if self.authors else ""
         return name_key(self.title, _LENGTHS["title"]), author, self.columns.get("year")
 
     @property
@@ -163,7 +163,7 @@ def _text(cells: Cells, name: str, *, keep_lines: bool = False) -> str:
 def _authors(text: str) -> list[str]:
     names = split_authors(text)
     for name in names:
-        _refuse_longer("author", name, _NAME_LENGTH)
+        _refuse_longer("author", name, NAME_LENGTH)
     return names
 
 

@@ -15,7 +15,7 @@ from core.text import slug_base
 
 from .identity import KnownBooks
 from .names import name_key
-from .records import Record
+from .records import NAME_LENGTH, Record
 from .remarks import Refused, Remark
 
 ONE_IMPORT_AT_A_TIME = 0x626F6F6B73  # an advisory lock of Postgres; "books"
@@ -85,7 +85,7 @@ def _has_other_authors(known: KnownBooks, book: Book, record: Record) -> bool:
 
 
 def _author_key(name: str) -> str:
-    return name_key(name, 200)
+    return name_key(name, NAME_LENGTH)
 
 
 def _authors(records: Iterable[Record]) -> dict[str, Author]:
