@@ -60,6 +60,10 @@ class PostQuerySet(models.QuerySet):
         """Posts that stand in a thread: the readable ones, and removed ones that were answered."""
         return self.filter(visibility.thread(user))
 
+    def with_permalink(self, user):
+        """Posts whose address leads ``user`` to a place in a thread."""
+        return self.filter(visibility.permalinks(user))
+
     def for_page(self):
         """Posts as a page shows them, with whom they answer; no Markdown source."""
         return self.select_related("author", "parent__author").only(

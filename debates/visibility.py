@@ -26,6 +26,11 @@ def thread(user) -> Q:
     return Q() if user.is_staff else Q(is_deleted=False) | Q(replies_count__gt=0)
 
 
+def permalinks(user) -> Q:
+    """Posts whose address leads somewhere: a place in the thread of a debate that opens."""
+    return Q() if user.is_staff else thread(user) & Q(topic__is_deleted=False)
+
+
 def shows_words(post, user) -> bool:
     """Whether ``post``, standing in its thread, shows its text to ``user``."""
     return user.is_staff or not post.is_deleted

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.decorators import member_required, staff_required
 from core.answers import answer, posted, vary_on_htmx
-from core.converters import ID_DIGITS
+from core.converters import as_id
 from core.paging import place
 from core.ratelimit import limit
 from core.refusals import refused
@@ -27,21 +27,16 @@ from .topics import get_topic
 @require_safe
 def post_permalink(request: HttpRequest, post_id: int) -> HttpResponse:
     """Go to the page of the debate on which the post stands. Two queries, three if deep."""
-    post = get_post(request, post_id, in_thread=True)
+    known = DebatePost.objects.with_permalink(request.user).select_related("topic")
+    post = get_object_or_404(known, pk=post_id)
     posts = DebatePost.objects.filter(topic=post.topic).in_thread(request.user)
     query = place(posts, PostQuerySet.THREAD, post, size=settings.POSTS_PER_PAGE)
     return redirect(f"{post.topic.get_absolute_url()}{query}#post-{post.pk}")
 
 
-def get_post(request: HttpRequest, post_id: int, *, in_thread: bool = False) -> DebatePost:
-    """Return the post with its debate if this viewer may see it; one query, else ``Http404``."""
-    posts = DebatePost.objects.select_related("topic__book", "author")
-    if in_thread:
-        posts = posts.in_thread(request.user)
-        if not request.user.is_staff:
-            posts = posts.filter(topic__is_deleted=False)
-    else:
-        posts = posts.visible_to(request.user)
+def get_post(request: HttpRequest, post_id: int) -> DebatePost:
+    """Return the post with its debate if this viewer may read it; one query, else ``Http404``."""
+    posts = DebatePost.objects.visible_to(request.user).select_related("topic__book", "author")
     return get_object_or_404(posts, pk=post_id)
 
 
@@ -90,10 +85,10 @@ def _reply_page(request, topic, form, parent_id, status: int = 200) -> HttpRespo
 
 
 def _visible_parent(request: HttpRequest, topic: DebateTopic, text: str) -> DebatePost | None:
-    if not (text.isascii() and text.isdigit() and len(text) <= ID_DIGITS):
+    if (pk := as_id(text)) is None:
         return None
     posts = DebatePost.objects.filter(topic=topic).visible_to(request.user)
-    return posts.select_related("author").filter(pk=int(text)).first()
+    return posts.select_related("author").filter(pk=pk).first()
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -58,21 +58,8 @@ def debates_list(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def topic_detail(request: HttpRequest, slug: str) -> HttpResponse:
-    """A debate and 20 of its posts. Queries: debate, posts; for a member their votes."""
+    """A debate and 20 consecutive posts in thread order. Queries: debate, posts; a member's votes."""
     topic = get_topic(request, slug)
-    return topic_page(request, topic, reply_form=ReplyForm(topic=topic))
-
-
-def get_topic(request: HttpRequest, slug: str) -> DebateTopic:
-    """Return the debate if this viewer may see it; raise ``Http404`` otherwise. One query."""
-    topics = DebateTopic.objects.visible_to(request.user).for_page()
-    return get_object_or_404(topics, slug=slug)
-
-
-def topic_page(
-    request: HttpRequest, topic: DebateTopic, *, reply_form: ReplyForm, status: int = 200
-) -> HttpResponse:
-    """Render one page of ``topic``: 20 consecutive posts in thread order. One or two queries."""
     posts = DebatePost.objects.filter(topic=topic).in_thread(request.user).for_page()
     posts_page = page(posts, PostQuerySet.THREAD, request.GET, size=settings.POSTS_PER_PAGE)
     for post in attach_votes(posts_page.rows, request.user):
@@ -82,11 +69,17 @@ def topic_page(
     context = {
         "topic": topic,
         "page": posts_page,
-        "reply_form": reply_form,
+        "reply_form": ReplyForm(topic=topic),
         "is_open": not (topic.is_locked or topic.is_deleted),
         "excerpt": _excerpt(topic),
     }
-    return render(request, "debates/topic_detail.html", context, status=status)
+    return render(request, "debates/topic_detail.html", context)
+
+
+def get_topic(request: HttpRequest, slug: str) -> DebateTopic:
+    """Return the debate if this viewer may see it; raise ``Http404`` otherwise. One query."""
+    topics = DebateTopic.objects.visible_to(request.user).for_page()
+    return get_object_or_404(topics, slug=slug)
 
 
 def _excerpt(topic: DebateTopic) -> str:
