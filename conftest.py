@@ -23,9 +23,6 @@ class Missing(str):
 
 
 def pytest_configure(config):
-    config.addinivalue_line(
-        "markers", "lenient_templates: Django's own templates lean on missing variables"
-    )
     # A prefix of this run's own: two runs may share one Redis.
     for alias, cache in settings.CACHES.items():
         cache["KEY_PREFIX"] = f"test-{os.getpid()}-{alias}"

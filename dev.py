@@ -314,9 +314,8 @@ def static_digest(root: Path) -> str:
 
 def serve(port: int, env: dict[str, str], services: list[str]) -> int:
     """Run web, worker and beat; say so once the site answers."""
-    words, logins = [PYTHON, "manage.py", "load_demo", "--logins"], ""
-    if not is_public():
-        logins = run("Looking up the demo logins", words, env)
+    words = [PYTHON, "manage.py", "load_demo", "--logins"]
+    logins = "" if is_public() else run("Looking up the demo logins", words, env)
     processes = procfile.Processes(ROOT, port, env, record=RUNNING, show=say)
     try:
         processes.watch()
