@@ -13,6 +13,7 @@ from core.models import Author, Book
 from debates import services
 from debates.models import DebatePost, DebateTopic, DebateVote
 
+from .clock import stop_clock
 from .factories import (
     PASSWORD,
     make_author,
@@ -304,6 +305,7 @@ class PeopleTests(AdminTestCase):
         assert member.is_staff and member.is_superuser
 
     def test_guessing_staff_passwords_is_limited_like_any_login(self):
+        stop_clock(self)
         self.client.logout()
         script = {"headers": {"accept": "application/json"}}
         attempts = [

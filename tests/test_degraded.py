@@ -13,6 +13,7 @@ from django.test import RequestFactory, TestCase, override_settings
 from core import ratelimit
 from core.limits import Limit
 
+from .clock import stop_clock
 from .factories import PASSWORD, make_topic, make_user
 
 
@@ -41,6 +42,9 @@ def without_redis(alias: str) -> dict:
 
 
 class RedisGoneTests(TestCase):
+    def setUp(self):
+        stop_clock(self)
+
     def test_limits_are_counted_in_the_process(self):
         row = Limit("100/h", "3/m", "ip", "POST")
         with override_settings(CACHES=without_redis("ratelimit")):

@@ -40,7 +40,7 @@ def site(transactional_db, static_root):
         "SITE_URL": f"https://{SITE}",
         "TRUSTED_PROXY_HOPS": "1",
         "STATIC_ROOT": str(static_root),
-        "RATE_DEBATES_LIST": "200/h,4/m",
+        "RATE_DEBATES_LIST": "200/d,4/d",
     }
     if not (static_root / "staticfiles.json").exists():
         subprocess.run(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from unittest import mock
-
 import pytest
 from django.conf import settings
 from django.http import HttpResponse
@@ -16,6 +13,7 @@ from cgbookstore.urls import urlpatterns as site
 from core.limits import Limit, parse_limit
 from core.ratelimit import UNKNOWN_ADDRESS, client_address, limit
 from core.refusals import draft, wants_json
+from tests.clock import stop_clock
 from tests.factories import make_book, make_post, make_topic, make_user
 
 SENTENCE = "Limite de requisições excedido. Tente novamente mais tarde."
@@ -38,16 +36,6 @@ with override_settings(
 
 
 urlpatterns = [*site, path("por-pessoa/", by_user), path("por-endereco/", by_address)]
-
-
-class Clock(SimpleNamespace):
-    """django-ratelimit's clock, stopped, so that no window ends in the middle of a test."""
-
-    def __init__(self):
-        super().__init__(now=1_800_000_000)
-
-    def time(self):
-        return self.now
 
 
 class ClientAddressTests(SimpleTestCase):
@@ -143,10 +131,7 @@ class LimitTestCase(TestCase):
         cls.user, cls.other = make_user(), make_user()
 
     def setUp(self):
-        self.clock = Clock()
-        patcher = mock.patch("django_ratelimit.core.time", self.clock)
-        patcher.start()
-        self.addCleanup(patcher.stop)
+        self.clock = stop_clock(self)
 
     def begin_hour(self, counted: str):
         """Move the clock to where the hour of ``counted`` begins: each has its own edge."""
