@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.cache import caches
 from django.template import engines
 
+from core import cache, redis
 from core.ratelimit import local_counts
 
 
@@ -24,8 +25,10 @@ class Missing(str):
 
 def pytest_configure(config):
     # A prefix of this run's own: two runs may share one Redis.
-    for alias, cache in settings.CACHES.items():
-        cache["KEY_PREFIX"] = f"test-{os.getpid()}-{alias}"
+    prefix = f"test-{os.getpid()}"
+    for room in settings.CACHES.values():
+        room["KEY_PREFIX"] = room["KEY_PREFIX"].replace(settings.CACHE_KEY_PREFIX, prefix)
+    settings.CACHE_KEY_PREFIX = prefix
 
 
 @pytest.fixture(autouse=True)
@@ -43,3 +46,18 @@ def clean_caches():
     for alias in settings.CACHES:
         caches[alias].clear()
     local_counts.forget()
+    cache.forget()
+    yield
+    redis.forget()
+
+
+@pytest.fixture(autouse=True)
+def bumps_at_once(monkeypatch):
+    """A ``TestCase`` never commits, so what waits for the commit happens at once too."""
+    wait = cache.bump
+
+    def bump(*scopes):
+        wait(*scopes)
+        cache._bump_now(scopes)
+
+    monkeypatch.setattr(cache, "bump", bump)

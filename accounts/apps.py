@@ -7,4 +7,4 @@ class AccountsConfig(AppConfig):
     verbose_name = _("Leitores")
 
     def ready(self) -> None:
-        from . import sections  # noqa: F401  registers itself
+        from . import sections, signals  # noqa: F401  register themselves

@@ -8,11 +8,12 @@ from core.models import HALF_STARS
 from core.paging import page
 from core.sections import section
 
+from .cache import PEOPLE
 from .forms import ProgressForm, ShelfForm
 from .models import BookReview, ReadingProgress, ShelfItem
 
 
-@section("book_detail")
+@section("book_detail", PEOPLE)
 def reviews(request, *, book):
     """Reviews, newest first. One query."""
     rows = BookReview.objects.filter(book=book).select_related("user").defer("text")

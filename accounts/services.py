@@ -66,6 +66,7 @@ def write_review(
     if review is None:
         review = BookReview.objects.create(user=user, book=book, created_at=now, **words)
     else:
+        review.book = book
         for name, value in words.items():
             setattr(review, name, value)
         review.edited_at = now

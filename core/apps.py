@@ -7,4 +7,4 @@ class CoreConfig(AppConfig):
     verbose_name = _("Acervo")
 
     def ready(self) -> None:
-        from . import checks  # noqa: F401  registers itself
+        from . import checks, signals  # noqa: F401  register themselves

@@ -1,10 +1,332 @@
-"""What is the same for everyone, kept in Redis. Nobody else imports Django's cache."""
+"""What is the same for everyone, kept in Redis. Apps name their keys in <app>/cache.py.
+
+A key never changes; the value carries the generations it was built under, one random token
+a scope. One round trip fetches the value and the tokens of today: equal is fresh, different
+or too old is stale. One reader rebuilds what is stale, the others are shown the stale copy.
+The tokens stored are those read *before* building, so a reader who began before a write
+and stores after it is recognised as stale. Beside Redis each process keeps what it showed
+last, and believes it for one second without asking.
+"""
 
 from __future__ import annotations
 
+import json
+import random
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from django.conf import settings
 from django.core.cache import caches
+from django.db import InterfaceError, OperationalError, transaction
+
+from . import redis
+
+EVERYTHING = "everything"  # the scope of every entry
+KEPT_SECONDS = 24 * 3600  # what Postgres' absence is bridged with
+TOKEN_SECONDS = 2 * KEPT_SECONDS  # a token outlives every entry built under it
+NEAR_SECONDS = 1.0
+NEAR_MOST = 256  # entries of one process: 256 pages of 60 KB are 18 MB with their gzip
+REBUILD_SECONDS = 1.0  # how long the others leave a rebuild to one reader
+JITTER = 0.1  # so that what was built together does not age together
+DATABASE_GONE = (OperationalError, InterfaceError)
+
+
+@dataclass(frozen=True)
+class Room:
+    """One alias, and how its values become bytes: ``dump`` and ``load`` take header and value."""
+
+    alias: str
+    dump: Callable[[dict[str, Any], Any], bytes]
+    load: Callable[[bytes], tuple[dict[str, Any], Any]]
+
+    def key(self, name: str) -> str:
+        return str(caches[self.alias].make_key(name))  # the alias' own prefix
+
+
+def _dump_plain(header: dict[str, Any], value: Any) -> bytes:
+    return json.dumps({**header, "value": value}, separators=(",", ":")).encode()
+
+
+def _load_plain(data: bytes) -> tuple[dict[str, Any], Any]:
+    header = json.loads(data)
+    return header, header.pop("value")
+
+
+PLAIN = Room("default", _dump_plain, _load_plain)
+
+
+@dataclass(slots=True)
+class Entry:
+    """A value, the tokens it was built under, and its ages (Unix seconds; ``checked``: monotonic)."""
+
+    value: Any
+    tokens: dict[str, str]
+    built: float
+    until: float
+    checked: float = 0.0
+
+
+@dataclass(slots=True)
+class Look:
+    """What a reader found under a key."""
+
+    names: Sequence[str]  # its scopes
+    entry: Entry | None
+    is_fresh: bool = False
+    # what a new value would be built under; None while Redis is no use, which stores nothing
+    tokens: dict[str, str | None] | None = None
+
+
+# --- reading -----------------------------------------------------------------------
+
+
+def remember(key: str, scopes: Sequence[str], build: Callable[[], Any]) -> Any:
+    """Return the value under ``key``: fresh, or a stale copy while one reader rebuilds.
+
+    ``build`` returns plain data (what JSON holds, string keys) that is true for everyone. The
+    value is shared between readers: nobody changes it. One round trip to Redis when warm, none
+    within a second of the last; two more and ``build`` when stale. A ``build`` that Postgres
+    fails is answered by the stale copy if there is one of the last 24 hours.
+    """
+    if not settings.PAGE_CACHE:
+        return build()
+    found = look(PLAIN, key, scopes)
+    if found.entry is None or not (found.is_fresh or not claim(PLAIN, key, found)):
+        try:
+            value = build()
+        except DATABASE_GONE:
+            if found.entry is None:
+                raise
+        else:
+            return keep(PLAIN, key, found, value).value
+    return found.entry.value
+
+
+def near(room: Room, key: str) -> Entry | None:
+    """Return what this process showed within the last second, if nothing is known against it."""
+    entry = _near.get((room.alias, key))
+    return entry if entry is not None and _is_believed(entry) else None
+
+
+def look(room: Room, key: str, scopes: Sequence[str]) -> Look:
+    """Find what is under ``key``; at most one round trip, none for what was checked just now."""
+    last = _near.get((room.alias, key))
+    if last is not None and _is_believed(last):
+        return Look((), last, is_fresh=True)
+    names = [EVERYTHING, *scopes]
+    found: list[Any] | None = None
+    if _debt.is_paid():
+        keys = [room.key(key), *(_token_key(name) for name in names)]
+        found = redis.attempt("default", lambda client: client.mget(keys), None)
+    if found is None:
+        return Look(names, last)
+    data, *tokens = found
+    now = {name: token and token.decode() for name, token in zip(names, tokens, strict=True)}
+    if data is None:
+        return Look(names, None, tokens=now)
+    header, value = room.load(data)
+    entry = Entry(value, **header)
+    if entry.tokens != now or time.time() > entry.until or _insists.get() == EVERY_BUILD:
+        return Look(names, entry, tokens=now)
+    entry.checked = time.monotonic()
+    _near.put((room.alias, key), entry)
+    return Look(names, entry, is_fresh=True, tokens=now)
+
+
+def claim(room: Room, key: str, found: Look) -> bool:
+    """Whether this reader is the one to rebuild; always, for somebody who wrote just now.
+
+    One round trip, which also makes the tokens that are missing.
+    """
+    tokens = found.tokens
+    if tokens is None:
+        return True
+    missing = [name for name, token in tokens.items() if token is None]
+
+    def ask(client) -> list:
+        with client.pipeline(transaction=False) as pipe:
+            pipe.set(room.key(f"rebuild:{key}"), 1, nx=True, px=int(REBUILD_SECONDS * 1000))
+            for name in missing:
+                pipe.set(_token_key(name), _token(), nx=True, ex=TOKEN_SECONDS)
+                pipe.get(_token_key(name))
+            return pipe.execute()
+
+    answers = redis.attempt("default", ask, None)
+    if answers is None:
+        found.tokens = None
+        return True
+    tokens.update(zip(missing, (token.decode() for token in answers[2::2]), strict=True))
+    return bool(answers[0]) or found.entry is None or bool(_insists.get())
+
+
+def keep(room: Room, key: str, found: Look, value: Any) -> Entry:
+    """Store ``value`` under the tokens that were read before it was built; one round trip."""
+    now = time.time()
+    lifetime = settings.REDIS_CACHE_TIMEOUT * random.uniform(1 - JITTER, 1)  # noqa: S311  no secret
+    tokens = {name: (found.tokens or {}).get(name) or "" for name in found.names}
+    entry = Entry(value, tokens, built=now, until=now + lifetime, checked=time.monotonic())
+    if found.tokens is not None:
+        header = {"tokens": tokens, "built": entry.built, "until": entry.until}
+        data = room.dump(header, value)
+        redis.attempt(
+            "default", lambda client: client.set(room.key(key), data, ex=KEPT_SECONDS), None
+        )
+    _near.put((room.alias, key), entry)
+    return entry
+
+
+# --- writing -----------------------------------------------------------------------
+
+
+def bump(*scopes: str) -> None:
+    """Make everything built from ``scopes`` stale once this transaction commits.
+
+    One round trip then. It never turns a saved reply into an error: what Redis could not
+    be told is owed, and paid by making everything stale before this process reads it again.
+    """
+    transaction.on_commit(partial(_bump_now, scopes), robust=True)
+
+
+def _bump_now(scopes: Sequence[str]) -> None:
+    _near.bumped(scopes)
+    if _debt.is_paid() and redis.attempt("default", partial(_set_tokens, scopes), False):
+        return
+    _debt.owe()
+
+
+def _set_tokens(scopes: Sequence[str], client) -> bool:
+    with client.pipeline(transaction=False) as pipe:
+        for scope in scopes:
+            pipe.set(_token_key(scope), _token(), ex=TOKEN_SECONDS)
+        pipe.execute()
+    return True
 
 
 def retire_derived() -> None:
-    """Drop every derived entry of this site; sessions, counters and queued tasks live elsewhere."""
+    """Drop every derived entry of this site; sessions, counters and queued tasks live elsewhere.
+
+    The tokens go with them, so that every page is stale; it stays to be shown while it is
+    rebuilt, or while Postgres is gone.
+    """
+    _near.bumped([EVERYTHING])
     caches["default"].clear()
+
+
+class _Debt:
+    """Whether this process owes Redis a bump.
+
+    A process that has just begun owes one: it does not know what the one before it could
+    not tell, and its templates may be newer than the pages.
+    """
+
+    def __init__(self) -> None:
+        self._owed = True
+
+    def owe(self) -> None:
+        self._owed = True
+
+    def is_paid(self) -> bool:
+        """Pay what is owed; ``False`` if Redis does not take it."""
+        if self._owed and redis.attempt("default", partial(_set_tokens, [EVERYTHING]), False):
+            self._owed = False
+        return not self._owed
+
+    def pay_before_return(self) -> None:
+        """Redis is back, perhaps with what it knew before: nobody trusts that."""
+        _set_tokens([EVERYTHING], redis.unguarded("default"))
+        self._owed = False
+
+
+_debt = _Debt()
+redis.before_return("default", _debt.pay_before_return)
+
+
+def owes() -> bool:
+    """Whether a write of this process is not known to the others yet."""
+    return _debt._owed
+
+
+def _token() -> str:
+    return secrets.token_urlsafe(9)
+
+
+def _token_key(scope: str) -> str:
+    return PLAIN.key(f"generation:{scope}")
+
+
+# --- near copies -------------------------------------------------------------------
+
+NO_STALE, EVERY_BUILD = "no stale copy", "build everything"
+_insists: ContextVar[str] = ContextVar("insists", default="")
+
+
+@contextmanager
+def insisting(on: str) -> Iterator[None]:
+    """Within it no near and no stale copy is shown, or with ``EVERY_BUILD`` no copy at all.
+
+    For a reader who wrote just now: nothing from before, from whatever process.
+    """
+    token = _insists.set(on)
+    try:
+        yield
+    finally:
+        _insists.reset(token)
+
+
+class _Near:
+    """What this process showed last: at most ``NEAR_MOST`` entries, the unused ones go first."""
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[tuple[str, str], Entry] = OrderedDict()
+        self._bumps: dict[str, float] = {}  # scope -> monotonic second of its last bump here
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple[str, str]) -> Entry | None:
+        return self._entries.get(key)
+
+    def put(self, key: tuple[str, str], entry: Entry) -> None:
+        with self._lock:
+            self._entries[key] = entry
+            self._entries.move_to_end(key)
+            while len(self._entries) > NEAR_MOST:
+                self._entries.popitem(last=False)
+
+    def bumped(self, scopes: Sequence[str]) -> None:
+        now = time.monotonic()
+        with self._lock:
+            if len(self._bumps) > NEAR_MOST:
+                self._bumps = {k: v for k, v in self._bumps.items() if now - v <= NEAR_SECONDS}
+            self._bumps.update(dict.fromkeys(scopes, now))
+
+    def is_bumped(self, entry: Entry) -> bool:
+        return any(self._bumps.get(name, 0) >= entry.checked for name in entry.tokens)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._entries.clear()
+            self._bumps.clear()
+
+
+_near = _Near()
+
+
+def _is_believed(entry: Entry) -> bool:
+    return (
+        not _insists.get()
+        and time.monotonic() - entry.checked <= NEAR_SECONDS
+        and not _near.is_bumped(entry)
+    )
+
+
+def forget() -> None:
+    """Know nothing, as a new process does."""
+    _near.clear()
+    _debt.owe()

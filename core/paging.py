@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -39,10 +39,17 @@ class Page:
         return bool(self.previous or self.next)
 
 
-def page(rows: QuerySet, order: Sequence[str], params: QueryDict, *, size: int) -> Page:
+def page(
+    rows: QuerySet,
+    order: Sequence[str],
+    params: QueryDict,
+    *,
+    size: int,
+    first: Callable[[], list[Any]] | None = None,
+) -> Page:
     """Return the page of ``rows`` that ``params`` (a request's GET) asks for. One query.
 
-    ``order`` names fields of the model (``a__b`` reaches through a relation), all ascending
+    ``first`` knows the rows of the first page and one more without it. ``order`` names fields of the model (``a__b`` reaches through a relation), all ascending
     or all with a leading minus, the last one unique. Raises ``Http404`` for a number or a
     key that is not one.
     """
@@ -77,7 +84,10 @@ def page(rows: QuerySet, order: Sequence[str], params: QueryDict, *, size: int) 
         )
 
     start = (number - 1) * size
-    found = list(rows.order_by(*order)[start : start + size + 1])
+    if first is not None and not start:
+        found = first()
+    else:
+        found = list(rows.order_by(*order)[start : start + size + 1])
     if not found and number > 1:
         raise Http404
     shown = found[:size]
@@ -107,7 +117,12 @@ def place(rows: QuerySet, order: Sequence[str], row: Model, *, size: int) -> str
         number = ahead // size + 1
         return f"?{NUMBER}={number}" if number > 1 else ""
     shown_before = list(before[: size // 4 + 1])
-    return f"?{AFTER}={_key(shown_before[-1], list(order))}"
+    return after(shown_before[-1], order)
+
+
+def after(row: Model, order: Sequence[str]) -> str:
+    """Return the query string of the page that begins just after ``row``. No query."""
+    return f"?{AFTER}={_key(row, [name.lstrip('-') for name in order])}"
 
 
 def _number(text: str) -> int:

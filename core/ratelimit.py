@@ -20,7 +20,7 @@ from django_ratelimit.exceptions import Ratelimited
 
 from .limits import Limit
 
-logger = logging.getLogger(__name__)
+ignored = logging.getLogger("core.redis.ignored")  # once a minute
 
 View = Callable[..., HttpResponse]
 
@@ -127,7 +127,7 @@ def seconds_to_wait(request: HttpRequest, name: str, row: Limit) -> int:
             increment=True,
         )
         if usage is None or usage["time_left"] < 0:  # django-ratelimit's word for: not counted
-            logger.warning("limits are counted in process group=%s", group)
+            ignored.warning("limits are counted in process group=%s", group)
             longest = max(longest, local_counts.seconds_to_wait(group, value, rate))
         elif usage["should_limit"]:
             longest = max(longest, usage["time_left"], 1)
@@ -138,6 +138,7 @@ def limit(name: str) -> Callable[[View], View]:
     """Let a view be asked no oftener than ``settings.RATES[name]`` says.
 
     Raises ``LimitExceeded``, which ``core.middleware.RateLimitMiddleware`` answers with 429.
+    A request that ``core.pages.PagesMiddleware`` counted already is not counted again.
     """
 
     row = settings.RATES[name]
@@ -145,10 +146,14 @@ def limit(name: str) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         @wraps(view)
         def limited(request: HttpRequest, *args, **kwargs) -> HttpResponse:
-            if seconds := seconds_to_wait(request, name, row):
+            seconds = getattr(request, "seconds_to_wait", None)
+            if seconds is None:
+                seconds = seconds_to_wait(request, name, row)
+            if seconds:
                 raise LimitExceeded(seconds)
             return view(request, *args, **kwargs)
 
+        limited.limit_name = name  # type: ignore[attr-defined]  # read by PagesMiddleware
         return limited
 
     return decorate

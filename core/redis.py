@@ -1,12 +1,199 @@
-"""The Redis client behind Django's caches: it cannot empty a database that others share."""
+"""Whether Redis is up for this process, and the clients that ask first.
+
+Everything that speaks to Redis for the site goes through ``Redis`` below, so that a server
+that is gone, hangs, is full or is slow costs three calls and then nothing: the breaker of
+that server opens, every call fails at once, and a thread asks every two seconds whether
+it is back. Nobody else catches Redis' errors; callers outside Django's caches use
+``attempt``.
+"""
 
 from __future__ import annotations
 
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import redis
+from django.core.cache import caches
 from django_redis.client import DefaultClient
 from django_redis.exceptions import ConnectionInterrupted
-from redis.exceptions import RedisError
+from django_redis.serializers.base import BaseSerializer
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError, OutOfMemoryError, ReadOnlyError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeout
+from redis.retry import Retry
 
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+CONNECT_SECONDS = 0.1
+READ_SECONDS = 0.25  # a call that takes longer counts as a failure, answered or not
+FAILURES_TO_OPEN = 3
+FAILURES_WITHIN_SECONDS = 1.0
+PROBE_EVERY_SECONDS = 2.0
+PROBE_KEY = "cgbookstore-probe"
 SCAN_BATCH_KEYS = 500
+# What says that the server is no use, and not that a command was wrong. A full server
+# answers reads, but what cannot be written cannot be trusted either.
+FAULTS = (ConnectionError, RedisTimeout, OutOfMemoryError, ReadOnlyError)
+
+
+class Unavailable(ConnectionError):
+    """The breaker is open: Redis was not asked."""
+
+
+class Breaker:
+    """What this process knows of one server."""
+
+    def __init__(self, address: str, probe: Callable[[], object]):
+        self.address = address
+        self.is_open = False
+        self._probe = probe
+        self._failures: deque[float] = deque(maxlen=FAILURES_TO_OPEN)
+        self._lock = threading.Lock()
+        self._retired = threading.Event()
+
+    def call(self, work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Run ``work``; raises ``Unavailable`` without running it while the breaker is open."""
+        if self.is_open:
+            raise Unavailable(f"{self.address} is down")
+        begun = time.monotonic()
+        try:
+            answer = work(*args, **kwargs)
+        except FAULTS as fault:
+            self._failed(fault)
+            raise
+        took = time.monotonic() - begun
+        if took > READ_SECONDS:
+            self._failed(f"answered after {took:.3f} s")
+        return answer
+
+    def _failed(self, fault: object) -> None:
+        now = time.monotonic()
+        with self._lock:
+            self._failures.append(now)
+            if self.is_open or len(self._failures) < FAILURES_TO_OPEN:
+                return
+            if now - self._failures[0] > FAILURES_WITHIN_SECONDS:
+                return
+            self.is_open = True
+            self._failures.clear()
+        logger.error("redis is down address=%s: %s", self.address, fault)
+        threading.Thread(target=self._wait_for_it, name="redis-probe", daemon=True).start()
+
+    def _wait_for_it(self) -> None:
+        begun = time.monotonic()
+        while not self._retired.wait(PROBE_EVERY_SECONDS):
+            if self._is_back():
+                self.is_open = False
+                seconds = time.monotonic() - begun
+                logger.warning("redis is back address=%s after=%.0fs", self.address, seconds)
+                return
+
+    def _is_back(self) -> bool:
+        """Ask, and let those who owe something pay it before anybody reads."""
+        begun = time.monotonic()
+        try:
+            self._probe()
+            if time.monotonic() - begun > READ_SECONDS:
+                return False
+            for alias, work in _before_return:
+                if breaker_of(alias) is self:
+                    work()
+        except RedisError:
+            return False
+        return True
+
+    def retire(self) -> None:
+        """Stop asking; for a process that forgets this server."""
+        self._retired.set()
+
+
+_breakers: dict[str, Breaker] = {}
+_breakers_lock = threading.Lock()
+_before_return: list[tuple[str, Callable[[], object]]] = []
+
+
+def before_return(alias: str, work: Callable[[], object]) -> None:
+    """Run ``work`` when the server of the room ``alias`` answers again, before anybody reads it.
+
+    It may raise ``RedisError``, which leaves the breaker open; it uses ``unguarded`` clients.
+    """
+    _before_return.append((alias, work))
+
+
+def forget() -> None:
+    """Know nothing of any server, as a new process does."""
+    with _breakers_lock:
+        for breaker in _breakers.values():
+            breaker.retire()
+        _breakers.clear()
+
+
+# A child process has the parent's breakers but not the threads that would close them.
+os.register_at_fork(after_in_child=forget)
+
+
+def _breaker(pool: redis.ConnectionPool) -> Breaker:
+    where = pool.connection_kwargs
+    address = where.get("path") or f"{where.get('host')}:{where.get('port')}"
+    breaker = _breakers.get(address)
+    if breaker is None:
+        asker = redis.Redis(
+            connection_pool=Pool(connection_class=pool.connection_class, max_connections=1, **where)
+        )
+
+        def probe() -> None:
+            asker.set(PROBE_KEY, 1, px=1000)  # a write: a full server reads, but is no use
+
+        with _breakers_lock:
+            breaker = _breakers.setdefault(address, Breaker(address, probe))
+    return breaker
+
+
+class _Unasked:
+    """A connection that is used without asking first whether it is still there.
+
+    redis-py asks before each command: two system calls, a third of what a command costs. One
+    that was dropped shows it at the command, and ``Pool`` tries again.
+    """
+
+    def can_read(self, timeout: float = 0) -> bool:
+        return False
+
+
+class Pool(redis.ConnectionPool):
+    """Connections that try a dropped one again at once, and a silent one never.
+
+    redis-py would try three times with growing pauses of up to ten seconds. After a restart
+    of the server every kept connection is dropped, so one more attempt spares its first reader.
+    """
+
+    def __init__(self, connection_class: type = redis.Connection, **kwargs: Any):
+        if not issubclass(connection_class, _Unasked):
+            connection_class = type("Connection", (_Unasked, connection_class), {})
+        kwargs["retry"] = Retry(NoBackoff(), 1, supported_errors=(ConnectionError,))
+        super().__init__(connection_class, **kwargs)
+
+
+class Pipeline(redis.client.Pipeline):
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        return _breaker(self.connection_pool).call(super().execute, raise_on_error)
+
+
+class Redis(redis.Redis):
+    """redis-py's client behind the breaker of its server."""
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        return _breaker(self.connection_pool).call(super().execute_command, *args, **options)
+
+    def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Pipeline:
+        return Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
 
 
 class Client(DefaultClient):
@@ -31,3 +218,98 @@ class Client(DefaultClient):
                 client.unlink(*batch)
         except RedisError as error:  # the backend decides what a dead server costs
             raise ConnectionInterrupted(connection=client) from error
+
+
+class CountingClient(Client):
+    """The client of the room that counts requests: a count costs one round trip, not two.
+
+    django-ratelimit adds a counter and, if it was there, increments it. The script does both at
+    the first question and the answer to the second is kept until it comes.
+    """
+
+    _ADD = """
+    if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return false end
+    return redis.call('INCRBY', KEYS[1], ARGV[1])
+    """
+
+    def add(
+        self, key: str, value: Any, timeout: Any = None, version: Any = None, client: Any = None
+    ):  # type: ignore[override]
+        """Set ``key`` to the number ``value`` for ``timeout`` seconds if it is not there.
+
+        ``False`` if it is; its count has then grown by ``value``, which ``incr`` tells.
+        """
+        name = self.make_key(key, version=version)
+        client = client or self.get_client(write=True)
+        try:
+            self._counted = name, client.eval(self._ADD, 1, name, value, int(timeout * 1000))
+        except RedisError as error:
+            raise ConnectionInterrupted(connection=client) from error
+        return self._counted[1] is None
+
+    def incr(self, key: str, *args: Any, **kwargs: Any) -> int:
+        name, count = self.__dict__.pop("_counted", (None, None))
+        if name == self.make_key(key) and count is not None:
+            return count
+        return super().incr(key, *args, **kwargs)
+
+
+class BytesSerializer(BaseSerializer):
+    """Pages are bytes already."""
+
+    def dumps(self, value: Any) -> bytes:
+        return bytes(value)
+
+    def loads(self, value: bytes) -> bytes:
+        return value
+
+
+def breaker_of(alias: str) -> Breaker:
+    """What this process knows of the server behind the room ``alias``."""
+    return _breaker(client(alias).connection_pool)
+
+
+def client(alias: str) -> redis.Redis:
+    """redis-py's client of the room ``alias``, behind the breaker."""
+    return caches[alias].client.get_client(write=True)  # type: ignore[attr-defined]  # django-redis
+
+
+def unguarded(alias: str) -> redis.Redis:
+    """The same past the breaker: for what must be done before it closes."""
+    return redis.Redis(connection_pool=client(alias).connection_pool)
+
+
+def attempt(alias: str, work: Callable[[redis.Redis], T], default: T) -> T:
+    """Return ``work(client)`` in the room ``alias``, or ``default`` while Redis is no use."""
+    try:
+        return work(client(alias))
+    except RedisError as error:
+        if not isinstance(error, Unavailable):
+            ignored.error("redis did not answer room=%s: %s", alias, error)
+        return default
+
+
+ignored = logging.getLogger("core.redis.ignored")
+
+
+class OnceAMinute(logging.Filter):
+    """Let through one message a minute and place; what the breaker spared is no message.
+
+    ``settings.LOGGING`` puts it on what happens with every request while Redis is gone.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: dict[tuple[str, int], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        while error is not None:
+            if isinstance(error, Unavailable):
+                return False
+            error = error.__cause__
+        now, place = time.monotonic(), (record.pathname, record.lineno)
+        if now - self._last.get(place, -60.0) < 60:
+            return False
+        self._last[place] = now
+        return True

@@ -14,13 +14,19 @@ from django.http import HttpRequest
 
 Section = Callable[..., dict[str, Any]]
 _sections: dict[str, list[Section]] = {}
+_scopes: dict[str, list[str]] = {}
 
 
-def section(page: str) -> Callable[[Section], Section]:
-    """Register a function ``(request, **subject) -> context`` for ``page``."""
+def section(page: str, *scopes: str) -> Callable[[Section], Section]:
+    """Register a function ``(request, **subject) -> context`` for ``page``.
+
+    ``scopes`` names what makes its part of the page stale.
+    """
 
     def register(function: Section) -> Section:
         _sections.setdefault(page, []).append(function)
+        known = _scopes.setdefault(page, [])
+        known.extend(scope for scope in scopes if scope not in known)
         return function
 
     return register
@@ -35,3 +41,8 @@ def collect(page: str, request: HttpRequest, **subject) -> dict[str, Any]:
             raise ValueError(f"two sections of {page} give {sorted(clash)}")
         context |= part
     return context
+
+
+def scopes_of(page: str) -> list[str]:
+    """Return what makes the sections of ``page`` stale."""
+    return _scopes.get(page, [])

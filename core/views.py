@@ -8,13 +8,15 @@ from django.shortcuts import get_object_or_404, render
 from django.utils.translation import check_for_language
 from django.views.decorators.http import require_safe
 
+from . import scopes
 from .answers import safe_next
 from .forms import BookFilterForm, SearchForm
+from .member_pages import no_marks, public_page
 from .models import Author, Book, Category
-from .paging import page
+from .paging import NUMBER, page
 from .querysets import BookQuerySet
 from .ratelimit import limit
-from .sections import collect
+from .sections import collect, scopes_of
 
 HOME_BOOKS = 12
 SEARCH_PREVIEW = 6
@@ -26,7 +28,20 @@ ORDERS = {
 }
 
 
+def _catalogue_scopes(params: QueryDict, **kwargs) -> list[str]:
+    return [scopes.CATALOGUE]
+
+
+def _home_scopes(params: QueryDict) -> list[str]:
+    return [scopes.CATALOGUE, *scopes_of("home")]
+
+
+def _book_scopes(params: QueryDict, *, slug: str) -> list[str]:
+    return [scopes.CATALOGUE, scopes.book(slug), *scopes_of("book_detail")]
+
+
 @require_safe
+@public_page(scopes=_home_scopes, marks=no_marks)
 def home(request: HttpRequest) -> HttpResponse:
     """What is being debated, what is new. Queries: books, categories; sections: debates."""
     context = {
@@ -38,6 +53,10 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@public_page(
+    "categoria", "lingua", "ordem", NUMBER,
+    scopes=_catalogue_scopes, never=("de", "ate"), marks=no_marks,
+)  # fmt: skip
 def book_list(request: HttpRequest) -> HttpResponse:
     """The catalogue with its filters. Queries: books, categories (and the chosen one)."""
     form = BookFilterForm(request.GET)
@@ -62,6 +81,7 @@ def book_list(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@public_page(NUMBER, scopes=_book_scopes)
 def book_detail(request: HttpRequest, slug: str) -> HttpResponse:
     """A book. Queries: book, authors, categories; sections: debates, reviews, the reader's own."""
     book = get_object_or_404(Book, slug=slug)
@@ -75,6 +95,7 @@ def book_detail(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @require_safe
+@public_page(NUMBER, scopes=_catalogue_scopes, marks=no_marks)
 def author_detail(request: HttpRequest, slug: str) -> HttpResponse:
     """An author's books, most read first. Queries: author, books."""
     author = get_object_or_404(Author, slug=slug)
@@ -87,6 +108,7 @@ def author_detail(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @require_safe
+@public_page(NUMBER, scopes=_catalogue_scopes, marks=no_marks)
 def category_detail(request: HttpRequest, slug: str) -> HttpResponse:
     """A category's books, most read first. Queries: category, books."""
     category = get_object_or_404(Category, slug=slug)

@@ -7,4 +7,4 @@ class DebatesConfig(AppConfig):
     verbose_name = _("Debates")
 
     def ready(self) -> None:
-        from . import sections  # noqa: F401  registers itself
+        from . import sections, signals  # noqa: F401  register themselves

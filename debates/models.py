@@ -270,3 +270,17 @@ class DebateVote(models.Model):
 
     def __str__(self) -> str:
         return f"{self.post_id}: {self.user_id} {self.value:+d}"
+
+
+class ViewBatch(models.Model):
+    """A batch of view counts that was added to the debates: inserted with them, so only once."""
+
+    id = models.UUIDField(primary_key=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        default_permissions = ()  # nobody's to see or change
+        indexes = [models.Index(fields=["created_at"], name="view_batch_by_age")]
+
+    def __str__(self) -> str:
+        return str(self.id)

@@ -76,12 +76,15 @@ class PostQuerySet(models.QuerySet):
 
 
 def attach_votes(posts: Iterable, user) -> list:
-    """Set ``my_vote`` (-1, 0, 1) on each post; one query for a member, none for the others."""
+    """Set ``my_vote`` (-1, 0, 1) on each post; one query for a member, none for the others.
+
+    Nor for the stand-in of ``core.member_pages``, whose id is 0.
+    """
     from .models import DebateVote
 
     posts = list(posts)
     mine: dict[int, int] = {}
-    if user.is_authenticated and posts:
+    if user.is_authenticated and user.pk and posts:
         votes = DebateVote.objects.filter(user=user, post__in=[post.pk for post in posts])
         mine = dict(votes.values_list("post_id", "value"))
     for post in posts:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from accounts.cache import PEOPLE
 from core.sections import section
 
+from .cache import TOPICS, newest_topics
 from .models import DebatePost, DebateTopic
 from .querysets import PostQuerySet, TopicQuerySet
 
@@ -11,14 +13,13 @@ HOME_TOPICS = 10
 BOOK_TOPICS = 5
 
 
-@section("home")
+@section("home", TOPICS, PEOPLE)
 def home_topics(request):
-    """What is being debated. One query."""
-    topics = DebateTopic.objects.published().for_list().order_by(*TopicQuerySet.ACTIVE_FIRST)
-    return {"topics": topics[:HOME_TOPICS]}
+    """What is being debated. One query, none while the list is kept."""
+    return {"topics": newest_topics()[:HOME_TOPICS]}
 
 
-@section("book_detail")
+@section("book_detail", PEOPLE)
 def book_topics(request, *, book):
     """The liveliest debates on a book, and whether there are more. One query."""
     topics = DebateTopic.objects.published().filter(book=book).for_list()

@@ -20,6 +20,7 @@ from core.models import Book
 from core.services import Refused
 from core.text import create_with_slug
 
+from . import cache
 from .counters import drifted_posts, real_score
 from .models import PATH_LEVELS, DebatePost, DebateTopic, DebateVote
 
@@ -246,6 +247,7 @@ def vote_post(*, post: DebatePost, user: User, value: int) -> DebatePost:
     else:
         DebateVote.objects.filter(post=post, user=user).delete()
     sync_score(post.pk)
+    cache.votes_changed(post.topic)
     post.refresh_from_db(fields=["score"])
     post.my_vote = value
     return post
@@ -289,6 +291,8 @@ def sync_topic(topic_id: int) -> dict[str, tuple[Any, Any]]:
             drift[f"post.{pk}.score"] = (before[0], post.score)
         if before[1] != post.replies_count:
             drift[f"post.{pk}.replies_count"] = (before[1], post.replies_count)
+    if drift:
+        cache.topic_changed(topic)
     return drift
 
 
@@ -332,8 +336,10 @@ def closed_because(topic: DebateTopic, post: DebatePost | None = None) -> StrOrP
 
 
 def _lock_topic(pk: int) -> DebateTopic:
-    # no_key: inserting a row that points here need not wait
-    return DebateTopic.objects.select_for_update(no_key=True).get(pk=pk)
+    # no_key: inserting a row that points here need not wait. The book, because its page hears
+    # of every change.
+    topics = DebateTopic.objects.select_for_update(no_key=True, of=("self",))
+    return topics.select_related("book").defer("book__description", "book__search_text").get(pk=pk)
 
 
 def _lock_open_topic(pk: int) -> DebateTopic:

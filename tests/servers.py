@@ -46,6 +46,7 @@ def child_environment(**changes: str) -> dict[str, str]:
         "SECRET_KEY": "a-test-secret-of-more-than-fifty-characters-0123456789-abcdefgh",
         "DATABASE_URL": test_database_url(),
         "REDIS_URL": settings.REDIS_URL,
+        "CACHE_KEY_PREFIX": settings.CACHE_KEY_PREFIX,
         "STATIC_ROOT": str(settings.BASE_DIR / "does-not-exist"),
     }
     kept = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ}

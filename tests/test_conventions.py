@@ -30,13 +30,14 @@ RULES: dict[Rule, tuple[Snippets, Snippets]] = {
         [
             ("debates/views/posts.py", "from django.core.cache import cache"),
             ("core/tasks.py", "import django.core.cache"),
-            ("core/redis.py", "from django.core import cache"),
+            ("core/pages.py", "from django.core import cache"),
             ("accounts/services.py", "def f():\n    from django.core.cache import caches"),
             ("dev.py", "import django.core.cache.backends.redis as r"),
             ("core/x.py", "import_module('django.core.cache')"),
         ],
         [
             ("core/cache.py", "from django.core.cache import caches"),
+            ("core/redis.py", "from django.core.cache import caches"),
             ("core/tests/test_cache.py", "from django.core.cache import caches"),
             ("conftest.py", "from django.core.cache import caches"),
             ("test_performance.py", "from django.core.cache import cache"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from django.db import DataError, IntegrityError
 
+from core import scopes
 from core.database import analyze
 from core.models import Author, Book, BookAuthor
 
@@ -76,6 +77,7 @@ class Import:
         self._take_chosen(waiting, advance)
         if not self._dry_run and self.totals.new + self.totals.changed:
             analyze(Author, Book, BookAuthor)
+            scopes.catalogue_changed()
         return self.totals
 
     def _take_chosen(self, waiting: list[Record], advance: Callable[[int], None]) -> None:

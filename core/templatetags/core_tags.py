@@ -8,11 +8,12 @@ from django import template
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from core.languages import LANGUAGE_NAMES
+from core.member_pages import mark
 
 register = template.Library()
 
@@ -25,6 +26,13 @@ def when(moment: datetime, style: str = "SHORT_DATE_FORMAT") -> SafeString:
     if (get_language() or "").startswith("pt"):
         text = text.lower()  # Django writes "1 de Novembro"
     return format_html('<time datetime="{}">{}</time>', local.isoformat(timespec="seconds"), text)
+
+
+@register.simple_block_tag
+def spot(content: str, *name) -> SafeString:
+    """What of a page differs from member to member; ``core.member_pages`` puts theirs in."""
+    full = "-".join(map(str, name))
+    return mark_safe(f"{mark(f'+{full}')}{content}{mark(f'-{full}')}")  # noqa: S308  a rendered part
 
 
 @register.filter

@@ -160,7 +160,7 @@ class LoginTests(SessionTestCase):
         before = self.log_in()
         with (
             override_settings(CACHES={**settings.CACHES, "sessions": DEAD}),
-            self.assertLogs("django_redis", "ERROR"),
+            self.assertLogs("core.redis", "ERROR"),
         ):
             assert self.is_member(before)
             client = self.log_in()

@@ -15,13 +15,14 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.decorators import member_required, staff_required
 from core.answers import posted, vary_on_htmx
+from core.member_pages import no_marks, public_page
 from core.models import Book
-from core.paging import page
+from core.paging import NUMBER, page
 from core.querysets import BookQuerySet
 from core.ratelimit import limit
 from core.refusals import refused
 from core.services import Refused
-from debates import services, visibility
+from debates import cache, services, visibility
 from debates.forms import (
     BookSearchForm,
     NewTopicForm,
@@ -30,6 +31,7 @@ from debates.forms import (
     TopicForm,
     TopicModerationForm,
 )
+from debates.marks import topic_marks, topic_note, topic_read
 from debates.models import DebatePost, DebateTopic
 from debates.querysets import PostQuerySet, TopicQuerySet, attach_votes
 
@@ -39,6 +41,7 @@ EXCERPT_LENGTH = 160  # characters that search engines show of a description
 
 @require_safe
 @limit("debates_list")
+@public_page("livro", NUMBER, scopes=cache.list_scopes, marks=no_marks)
 def debates_list(request: HttpRequest) -> HttpResponse:
     """Debates, pinned first, then latest activity. Queries: debates, and the filter's book."""
     form = TopicFilterForm(request.GET)
@@ -47,16 +50,19 @@ def debates_list(request: HttpRequest) -> HttpResponse:
     topics, book = DebateTopic.objects.published().for_list(), form.cleaned_data["livro"]
     if book:
         topics = topics.filter(book=book)
-    context = {
-        "book": book,
-        "page": page(
-            topics, TopicQuerySet.ACTIVE_FIRST, request.GET, size=settings.TOPICS_PER_PAGE
-        ),
-    }
+    topics_page = page(
+        topics,
+        TopicQuerySet.ACTIVE_FIRST,
+        request.GET,
+        size=settings.TOPICS_PER_PAGE,
+        first=None if book else cache.newest_topics,
+    )
+    context = {"book": book, "page": topics_page}
     return render(request, "debates/debates_list.html", context)
 
 
 @require_safe
+@public_page(NUMBER, scopes=cache.topic_scopes, on_read=topic_read, marks=topic_marks)
 def topic_detail(request: HttpRequest, slug: str) -> HttpResponse:
     """A debate and 20 consecutive posts in thread order. Queries: debate, posts; a member's votes."""
     topic = get_topic(request, slug)
@@ -66,11 +72,13 @@ def topic_detail(request: HttpRequest, slug: str) -> HttpResponse:
         post.topic = topic
         post.shows_words = visibility.shows_words(post, request.user)
         post.is_folded = visibility.is_folded(post, topic)
+    is_open = not (topic.is_locked or topic.is_deleted)
+    request.note = topic_note(topic, posts_page.rows, is_open=is_open)
     context = {
         "topic": topic,
         "page": posts_page,
         "reply_form": ReplyForm(topic=topic),
-        "is_open": not (topic.is_locked or topic.is_deleted),
+        "is_open": is_open,
         "excerpt": _excerpt(topic),
     }
     return render(request, "debates/topic_detail.html", context)

@@ -1,0 +1,176 @@
+"""A member's page: the part for everyone kept once, what is the member's own put in.
+
+The view runs for a stand-in, a member who voted on nothing and wrote nothing. Its template
+names the *spots* that differ from member to member; the kept page is the text around them. A
+warm page costs the member and what ``marks`` asks of the ids on the page, and nothing else.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.messages import get_messages
+from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import get_token
+from django.template.loader import render_to_string
+from django.utils.html import escape
+from django.utils.translation import get_language
+
+from . import cache
+from .pages import PAGES, Marks, PublicPage, View, ask_for
+from .paging import AFTER, BEFORE
+
+MEMBERS = cache.Room(PAGES.alias, cache.PLAIN.dump, cache.PLAIN.load)
+CSRF = "=csrf"
+
+# The secret between the marks of one page, which no reader can write into a text.
+_secret: ContextVar[str] = ContextVar("secret", default="")
+
+
+def public_page(
+    *params: str,
+    scopes: Callable[..., Sequence[str]],
+    never: Iterable[str] = (),
+    on_read: Callable[[HttpRequest, dict[str, Any]], None] | None = None,
+    marks: Marks | None = None,
+) -> Callable[[View], View]:
+    """Keep the page of a view; what the words mean is said at ``core.pages.PublicPage``.
+
+    A limit of the view stands above this. For anonymous readers ``core.pages.PagesMiddleware``
+    serves the page before either is reached; here stand members. Staff, who see more, get a page of their own each time.
+    """
+
+    def decorate(view: View) -> View:
+        spec = PublicPage(
+            frozenset(params), scopes, frozenset({*never, AFTER, BEFORE}), on_read, marks
+        )
+
+        @wraps(view)
+        def wrapped(request: HttpRequest, *args, **kwargs) -> HttpResponse:
+            if hasattr(request, "note"):  # PagesMiddleware keeps what comes now
+                return view(request, *args, **kwargs)
+            is_member = request.user.is_authenticated and not request.user.is_staff
+            if is_member and settings.PAGE_CACHE and spec.marks:
+                query = spec.query(request)
+                if query is not None:
+                    return _member_page(spec, view, request, query, kwargs)
+            request.note = {}  # type: ignore[attr-defined]  # what the view says of its page
+            response = view(request, *args, **kwargs)
+            if on_read and response.status_code == 200:
+                on_read(request, request.note)  # type: ignore[attr-defined]
+            return response
+
+        wrapped.public_page = spec  # type: ignore[attr-defined]  # read by PagesMiddleware
+        return wrapped
+
+    return decorate
+
+
+def no_marks(request: HttpRequest, note: dict[str, Any], csrf_token: str) -> dict[str, str]:
+    """A page on which nothing is the member's own but the menu and messages of every page."""
+    return {}
+
+
+def _member_page(
+    spec: PublicPage, view: View, request: HttpRequest, query: str, kwargs: dict[str, Any]
+) -> HttpResponse:
+    key = f"{get_language()}:member:{request.path_info}?{query}"
+    ask_for(request, query)
+    found = cache.look(MEMBERS, key, spec.scopes(request.GET, **kwargs))
+    entry = found.entry
+    if entry is None or not (found.is_fresh or not cache.claim(MEMBERS, key, found)):
+        if entry is None:
+            cache.claim(MEMBERS, key, found)
+        kept = _build(view, request, kwargs)
+        if kept is None:
+            return view(request, **kwargs)  # what it refuses, it refuses everybody
+        entry = cache.keep(MEMBERS, key, found, kept)
+    parts, note = entry.value["parts"], entry.value["note"]
+    token = get_token(request)
+    own = _everywhere(request)
+    if spec.marks:
+        own.update(spec.marks(request, note, token))
+    if spec.on_read:
+        spec.on_read(request, note)
+    response = HttpResponse(fill(parts, own, token))
+    response["Cache-Control"] = "private, no-cache"
+    return response
+
+
+def _build(view: View, request: HttpRequest, kwargs: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the page of the stand-in in parts; ``None`` if the view has another answer."""
+    twin = copy.copy(request)
+    twin.user = get_user_model()(pk=0, username="leitor")  # type: ignore[assignment]  # no row
+    twin._messages = []  # type: ignore[attr-defined]  # the reader's own stay unread
+    twin.note = {}  # type: ignore[attr-defined]
+    with _marking() as secret:
+        response = view(twin, **kwargs)
+    if response.status_code != 200:
+        return None
+    parts = re.split(f"\x1e{secret}([^\x1f]*)\x1f", response.content.decode())
+    return {"parts": parts, "note": twin.note}  # type: ignore[attr-defined]
+
+
+def fill(parts: Sequence[str], own: dict[str, str], csrf_token: str) -> str:
+    """Return the page with the member's own in its spots; a spot not in ``own`` stays as it is.
+
+    ``parts`` are texts and, between them, marks: ``+name`` opens a spot, ``-name`` closes it.
+    """
+    page: list[str] = []
+    skipping = ""
+    for place, part in enumerate(parts):
+        if place % 2 == 0:
+            if not skipping:
+                page.append(part)
+        elif skipping:
+            if part == f"-{skipping}":
+                skipping = ""
+        elif part == CSRF:
+            page.append(csrf_token)
+        elif part[0] == "+" and part[1:] in own:
+            skipping = part[1:]
+            page.append(own[skipping])
+    return "".join(page)
+
+
+def _everywhere(request: HttpRequest) -> dict[str, str]:
+    """What every page has of a member: the menu, and messages if there are any."""
+    user: Any = request.user
+    own = {
+        "avatar": render_to_string("ui/_avatar.html", {"person": user}),
+        "name": escape(user.name),
+        "profile": user.get_absolute_url(),
+    }
+    if messages := list(get_messages(request)):
+        own["messages"] = render_to_string("ui/_messages.html", {"messages": messages})
+    return own
+
+
+@contextmanager
+def _marking() -> Iterator[str]:
+    secret = secrets.token_hex(8)
+    token = _secret.set(secret)
+    try:
+        yield secret
+    finally:
+        _secret.reset(token)
+
+
+def mark(name: str) -> str:
+    """Return the mark ``name`` for the page that is being kept, ``""`` outside of that."""
+    secret = _secret.get()
+    return f"\x1e{secret}{name}\x1f" if secret else ""
+
+
+def csrf_mark(request: HttpRequest) -> dict[str, str]:
+    """Context processor: the place of the token, while a page is being kept for all members."""
+    return {"csrf_token": mark(CSRF)} if _secret.get() else {}

@@ -1,0 +1,88 @@
+"""Every key of the debates, what makes their pages stale, and who says so."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+
+from accounts.cache import PEOPLE
+from accounts.models import User
+from core import cache, scopes
+from core.models import Book
+
+from .models import DebatePost, DebateTopic
+from .querysets import TopicQuerySet
+
+TOPICS = "debates.topics"  # what lists of debates show
+
+
+def topic(slug: str) -> str:
+    return f"debates.topic.{slug}"
+
+
+def list_scopes(params, **kwargs) -> list[str]:
+    """Of one page of the list; that of a single book hears of that book alone."""
+    book = params.get("livro")
+    return [scopes.book(book) if book else TOPICS, PEOPLE, scopes.CATALOGUE]
+
+
+def topic_scopes(params, *, slug: str) -> list[str]:
+    return [topic(slug), PEOPLE, scopes.CATALOGUE]
+
+
+def topic_changed(changed: DebateTopic) -> None:
+    """A debate, or its place in the lists, is not what it was; it brings its book."""
+    cache.bump(topic(changed.slug), TOPICS, scopes.book(changed.book.slug))
+
+
+def votes_changed(changed: DebateTopic) -> None:
+    """Only the points on the debate's own page."""
+    cache.bump(topic(changed.slug))
+
+
+def newest_topics() -> list[DebateTopic]:
+    """Return the debates of the list's first page and one more, for everyone.
+
+    Kept as plain data under the owner's key; one query when stale, as ``for_list`` says.
+    """
+
+    def build() -> list[dict[str, Any]]:
+        topics = DebateTopic.objects.published().for_list().order_by(*TopicQuerySet.ACTIVE_FIRST)
+        return [_plain(topic) for topic in topics[: settings.TOPICS_PER_PAGE + 1]]
+
+    rows = cache.remember("debates:list:v1", [TOPICS, PEOPLE, scopes.CATALOGUE], build)
+    return [_topic(row) for row in rows]
+
+
+_TOPIC = ("id", "title", "slug", "spoiler_percent", "is_pinned", "is_locked", "posts_count")
+_BOOK = ("id", "title", "slug", "byline", "folded_title")
+_PERSON = ("id", "username", "display_name", "is_active")
+
+
+def _plain(row: DebateTopic) -> dict[str, Any]:
+    last = row.last_post
+    return {
+        **{name: getattr(row, name) for name in _TOPIC},
+        "created_at": row.created_at.isoformat(),
+        "updated_at": row.updated_at.isoformat(),
+        "book": {name: getattr(row.book, name) for name in _BOOK},
+        "creator": {name: getattr(row.creator, name) for name in _PERSON},
+        "last_post": last and {
+            "id": last.pk,
+            "author": {name: getattr(last.author, name) for name in _PERSON},
+        },
+    }  # fmt: skip
+
+
+def _topic(row: dict[str, Any]) -> DebateTopic:
+    last = row["last_post"]
+    return DebateTopic(
+        **{name: row[name] for name in _TOPIC},
+        created_at=datetime.fromisoformat(row["created_at"]),
+        updated_at=datetime.fromisoformat(row["updated_at"]),
+        book=Book(**row["book"]),
+        creator=User(**row["creator"]),
+        last_post=last and DebatePost(id=last["id"], author=User(**last["author"])),
+    )
