@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.template.loader import render_to_string
 
-from core.models import HALF_STARS
+from core.models import HALF_STARS, Book
 from core.paging import page
-from core.sections import section
+from core.sections import section, section_marks
 
 from .cache import PEOPLE
 from .forms import ProgressForm, ShelfForm
@@ -34,17 +35,40 @@ def reviews(request, *, book):
 @section("book_detail")
 def own_reading(request, *, book):
     """The reader's shelf, progress and review. Three queries for a member, none for others."""
-    if not request.user.is_authenticated:
-        return {"own": None}
-    mine = {"user": request.user, "book": book}
-    shelf = ShelfItem.objects.filter(**mine).first()
-    progress = ReadingProgress.objects.filter(**mine).first()
+    return {"own": _own(request.user, book) if request.user.is_authenticated else None}
+
+
+@section_marks("book_detail")
+def own_reading_marks(request, note, csrf_token):
+    """What a member has of the book on its kept page, which is that of somebody who has nothing.
+
+    Three queries.
+    """
+    book = Book(**note["book"])
+    own, marks = _own(request.user, book), {}
+    if own["shelf"] or own["progress"]:
+        context = {"book": book, "own": own, "request": None, "csrf_token": csrf_token}
+        marks["own"] = render_to_string("accounts/_own_reading.html", context)
+    if own["review"]:
+        marks["review-label"] = render_to_string("accounts/_review_label.html", {"own": own})
+        marks[f"review-{own['review'].pk}"] = render_to_string(
+            "accounts/_review_tools.html", {"book_url": book.get_absolute_url()}
+        )
+    return marks
+
+
+def _own(user, book):
+    """Shelf, progress and review of ``user`` with their forms; the stand-in, id 0, has none."""
+    shelf = progress = review = None
+    if user.pk:
+        mine = {"user": user, "book": book}
+        shelf = ShelfItem.objects.filter(**mine).first()
+        progress = ReadingProgress.objects.filter(**mine).first()
+        review = BookReview.objects.filter(**mine).first()
     return {
-        "own": {
-            "shelf": shelf,
-            "progress": progress,
-            "review": BookReview.objects.filter(**mine).first(),
-            "shelf_form": ShelfForm(initial={"status": shelf.status if shelf else ""}),
-            "progress_form": ProgressForm(instance=progress),
-        }
+        "shelf": shelf,
+        "progress": progress,
+        "review": review,
+        "shelf_form": ShelfForm(initial={"status": shelf.status if shelf else ""}),
+        "progress_form": ProgressForm(instance=progress),
     }

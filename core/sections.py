@@ -12,9 +12,12 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from .pages import Marks
+
 Section = Callable[..., dict[str, Any]]
 _sections: dict[str, list[Section]] = {}
 _scopes: dict[str, list[str]] = {}
+_marks: dict[str, list[Marks]] = {}
 
 
 def section(page: str, *scopes: str) -> Callable[[Section], Section]:
@@ -46,3 +49,25 @@ def collect(page: str, request: HttpRequest, **subject) -> dict[str, Any]:
 def scopes_of(page: str) -> list[str]:
     """Return what makes the sections of ``page`` stale."""
     return _scopes.get(page, [])
+
+
+def section_marks(page: str) -> Callable[[Marks], Marks]:
+    """Register what of ``page`` is a member's own; ``core.pages.PublicPage`` says how it is called."""
+
+    def register(function: Marks) -> Marks:
+        _marks.setdefault(page, []).append(function)
+        return function
+
+    return register
+
+
+def marks_of(page: str) -> Marks:
+    """Return the joined marks of all sections of ``page``, those registered later too."""
+
+    def marks(request: HttpRequest, note: dict[str, Any], csrf_token: str) -> dict[str, str]:
+        own: dict[str, str] = {}
+        for function in _marks.get(page, []):
+            own |= function(request, note, csrf_token)
+        return own
+
+    return marks

@@ -16,7 +16,7 @@ from .models import Author, Book, Category
 from .paging import NUMBER, page
 from .querysets import BookQuerySet
 from .ratelimit import limit
-from .sections import collect, scopes_of
+from .sections import collect, marks_of, scopes_of
 
 HOME_BOOKS = 12
 SEARCH_PREVIEW = 6
@@ -81,10 +81,11 @@ def book_list(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-@public_page(NUMBER, scopes=_book_scopes)
+@public_page(NUMBER, scopes=_book_scopes, marks=marks_of("book_detail"))
 def book_detail(request: HttpRequest, slug: str) -> HttpResponse:
     """A book. Queries: book, authors, categories; sections: debates, reviews, the reader's own."""
     book = get_object_or_404(Book, slug=slug)
+    request.note["book"] = {"id": book.pk, "slug": book.slug}
     context = {
         "book": book,
         "authors": [credit.author for credit in book.credits.select_related("author")],
