@@ -30,6 +30,12 @@ SCHEDULE = {
         "schedule": crontab(minute="20", hour="4"),
         "expire_seconds": 3600,
     },
+    # Fold the readings that Redis gathered into the debates; a lost run loses nothing.
+    "fold-views": {
+        "task": "debates.tasks.fold_views",
+        "schedule": crontab(),  # every minute
+        "expire_seconds": 55,
+    },
     # Recount the counters of debates and posts; every drift is logged.
     "reconcile-counters": {
         "task": "debates.tasks.reconcile_counters",
