@@ -10,13 +10,13 @@ import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import dj_database_url
 from csp.constants import NONE, SELF
 from decouple import Config, Csv, RepositoryEmpty, RepositoryEnv
 
-from core import embedded
+from core import connections, embedded
 from core.addresses import redis_database
 from core.limits import Limit, parse_limit
+from core.rooms import room
 
 # --- paths -------------------------------------------------------------------------
 
@@ -78,8 +78,10 @@ if DEBUG_TOOLBAR:
 # --- middleware --------------------------------------------------------------------
 
 MIDDLEWARE = [
+    "core.requests.RequestMiddleware",  # first: everything else happens under its name
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",  # before anything that may cost a query
+    "core.pages.PagesMiddleware",  # before sessions: what it keeps has passed all below
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",  # after the session, before the URLs
@@ -93,7 +95,7 @@ MIDDLEWARE = [
     "core.middleware.RateLimitMiddleware",  # last: the two map what a view raises
 ]
 if DEBUG_TOOLBAR:
-    MIDDLEWARE.insert(2, "debug_toolbar.middleware.DebugToolbarMiddleware")
+    MIDDLEWARE.insert(3, "debug_toolbar.middleware.DebugToolbarMiddleware")
 INTERNAL_IPS = ["127.0.0.1", "::1"]
 
 # --- templates ---------------------------------------------------------------------
@@ -108,6 +110,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "core.member_pages.csrf_mark",  # last: it stands in for Django's token
             ],
         },
     }
@@ -121,60 +124,50 @@ REDIS_URL = config("REDIS_URL", default="") or (_embedded and _embedded.redis_ur
 if not DATABASE_URL or not REDIS_URL:
     raise embedded.ServicesMissing
 
-CONNECT_TIMEOUT_SECONDS = 10
-STATEMENT_TIMEOUT_MS = 30_000
-try:
-    DATABASES = {
-        "default": dj_database_url.parse(DATABASE_URL, conn_max_age=600, conn_health_checks=True)
-    }
-except ValueError as error:
-    raise embedded.SetUpMissing(f"DATABASE_URL is not an address of a database: {error}") from error
-# dj_database_url has no argument for these. A transaction pooler refuses the startup
-# option; there the role carries the timeout.
-DATABASES["default"].setdefault("OPTIONS", {})["connect_timeout"] = CONNECT_TIMEOUT_SECONDS
+# For web and workers; core/database.py lifts both for what may take longer. Whoever stops in
+# the middle of a transaction keeps its rows locked, and a pooler's server.
+STATEMENT_TIMEOUT_MS, IDLE_IN_TRANSACTION_TIMEOUT_MS = 30_000, 60_000
+# Seconds. Behind a pooler too: an idle client costs it nothing, a new one TLS and a password.
+CONN_MAX_AGE = config("CONN_MAX_AGE", default=600, cast=int)
 DATABASE_POOLER = config("DATABASE_POOLER", default="")
-if DATABASE_POOLER == "transaction":
-    DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
-else:
-    DATABASES["default"]["OPTIONS"]["options"] = f"-c statement_timeout={STATEMENT_TIMEOUT_MS}"
+_timeouts_ms = STATEMENT_TIMEOUT_MS, IDLE_IN_TRANSACTION_TIMEOUT_MS
+DATABASES = {
+    "default": connections.database(
+        DATABASE_URL, DATABASE_POOLER, CONN_MAX_AGE, _timeouts_ms, sys.argv
+    )
+}
+# 2 web x 2 threads + (2 + 1) celery + 1 beat + 3 commands + 4 for a release that overlaps the
+# last one = 15; Postgres allows 100 - 3. `check --deploy` compares (core.W012).
+CONNECTION_BUDGET = connections.Budget(
+    web_workers=config("WEB_WORKERS", default=2, cast=int),
+    web_threads=config("WEB_THREADS", default=2, cast=int),
+    celery_concurrency=config("CELERY_CONCURRENCY", default=2, cast=int),
+)
 
 # --- cache & sessions --------------------------------------------------------------
 
 
 REDIS_CACHE_TIMEOUT = config("REDIS_CACHE_TIMEOUT", default=300, cast=int)  # seconds
+CACHE_KEY_PREFIX = config("CACHE_KEY_PREFIX", default="cgbookstore")  # two sites, one Redis
+# Pages and their data; off: built each time. With DEBUG pages are, and only their data is kept.
+PAGE_CACHE = config("PAGE_CACHE", default=True, cast=bool)
 REDIS_SESSIONS_URL = config("REDIS_SESSIONS_URL", default="") or redis_database(REDIS_URL, 2)
 REDIS_LIMITS_URL = config("REDIS_LIMITS_URL", default="") or redis_database(REDIS_URL, 3)
 
-
-def _redis_cache(url: str, prefix: str, timeout: int) -> dict:
-    """One room in Redis; a dead server costs a miss, never an exception.
-
-    The prefix keeps the rooms apart where somebody gives them one database.
-    """
-    return {
-        "BACKEND": "django_redis.cache.RedisCache",
-        "LOCATION": url,
-        "KEY_PREFIX": prefix,
-        "TIMEOUT": timeout,
-        "OPTIONS": {
-            "CLIENT_CLASS": "core.redis.Client",
-            "CONNECTION_POOL_KWARGS": {"max_connections": 50},
-            "SOCKET_CONNECT_TIMEOUT": 0.1,
-            "SOCKET_TIMEOUT": 0.25,
-            "IGNORE_EXCEPTIONS": True,
-            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
-        },
-    }
-
-
 CACHES = {
-    "default": _redis_cache(
-        REDIS_URL, "cgbookstore", REDIS_CACHE_TIMEOUT
-    ),  # derived data: may vanish
-    "sessions": _redis_cache(REDIS_SESSIONS_URL, "cgbookstore-sessions", 60),
-    "ratelimit": _redis_cache(REDIS_LIMITS_URL, "cgbookstore-limits", 3600),
+    # derived data: may vanish
+    "default": room(REDIS_URL, CACHE_KEY_PREFIX, REDIS_CACHE_TIMEOUT),
+    # beside it on the same server, so that one round trip fetches a page and its generations
+    "pages": room(
+        REDIS_URL, f"{CACHE_KEY_PREFIX}-pages", 86_400, serializer="core.redis.BytesSerializer"
+    ),
+    "sessions": room(REDIS_SESSIONS_URL, f"{CACHE_KEY_PREFIX}-sessions", 60),
+    "ratelimit": room(
+        REDIS_LIMITS_URL, f"{CACHE_KEY_PREFIX}-limits", 3600, client="core.redis.CountingClient"
+    ),
 }
 DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
+DJANGO_REDIS_LOGGER = "core.redis.ignored"
 
 SESSION_ENGINE = config("SESSION_ENGINE", default="core.sessions")
 SESSION_CACHE_ALIAS = "sessions"
@@ -348,10 +341,25 @@ CONTENT_SECURITY_POLICY = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name} {request_id} {message}", "style": "{"}
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["request_id"],
+        }
+    },
     "root": {"handlers": ["console"], "level": config("LOG_LEVEL", default="INFO")},
-    "loggers": {"django": {"handlers": ["console"], "level": "INFO", "propagate": False}},
+    "filters": {
+        "once_a_minute": {"()": "core.redis.OnceAMinute"},
+        "request_id": {"()": "core.requests.AddRequestId"},
+    },
+    "loggers": {
+        "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
+        "core.redis.ignored": {"filters": ["once_a_minute"]},
+    },
 }
 
 # --- ours --------------------------------------------------------------------------

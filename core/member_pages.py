@@ -16,18 +16,16 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.messages import get_messages
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.middleware.csrf import get_token
 from django.template.loader import render_to_string
 from django.utils.html import escape
 from django.utils.translation import get_language
 
 from . import cache
-from .pages import PAGES, Marks, PublicPage, View, ask_for
-from .paging import AFTER, BEFORE
+from .pages import PAGES, Marks, PublicPage, View, ask_for, is_on
 
 MEMBERS = cache.Room(PAGES.alias, cache.PLAIN.dump, cache.PLAIN.load)
 CSRF = "=csrf"
@@ -51,7 +49,7 @@ def public_page(
 
     def decorate(view: View) -> View:
         spec = PublicPage(
-            frozenset(params), scopes, frozenset({*never, AFTER, BEFORE}), on_read, marks
+            frozenset(params), scopes, frozenset(never), on_read, marks
         )
 
         @wraps(view)
@@ -59,7 +57,7 @@ def public_page(
             if hasattr(request, "note"):  # PagesMiddleware keeps what comes now
                 return view(request, *args, **kwargs)
             is_member = request.user.is_authenticated and not request.user.is_staff
-            if is_member and settings.PAGE_CACHE and spec.marks:
+            if is_member and is_on() and spec.marks:
                 query = spec.query(request)
                 if query is not None:
                     return _member_page(spec, view, request, query, kwargs)
@@ -92,6 +90,7 @@ def _member_page(
             cache.claim(MEMBERS, key, found)
         kept = _build(view, request, kwargs)
         if kept is None:
+            cache.drop(MEMBERS, key)
             return view(request, **kwargs)  # what it refuses, it refuses everybody
         entry = cache.keep(MEMBERS, key, found, kept)
     parts, note = entry.value["parts"], entry.value["note"]
@@ -112,8 +111,11 @@ def _build(view: View, request: HttpRequest, kwargs: dict[str, Any]) -> dict[str
     twin.user = get_user_model()(pk=0, username="leitor")  # type: ignore[assignment]  # no row
     twin._messages = []  # type: ignore[attr-defined]  # the reader's own stay unread
     twin.note = {}  # type: ignore[attr-defined]
-    with _marking() as secret:
-        response = view(twin, **kwargs)
+    try:
+        with _marking() as secret, cache.insisting(cache.NO_STALE):
+            response = view(twin, **kwargs)
+    except Http404:
+        return None
     if response.status_code != 200:
         return None
     parts = re.split(f"\x1e{secret}([^\x1f]*)\x1f", response.content.decode())

@@ -31,6 +31,8 @@ Marks = Callable[[HttpRequest, dict[str, Any], str], dict[str, str]]
 
 FRESH_COOKIE = "fresh"
 FRESH_SECONDS = 10  # several times what another process may show an old page
+# What a view answers where there is no page any more, as when a debate was hidden.
+GONE = {301, 302, 400, 403, 404, 410}
 DATABASE_REST_SECONDS = 5.0  # how long stale pages are shown unasked after Postgres failed
 
 
@@ -48,7 +50,7 @@ class PublicPage:
 
     params: frozenset[str]
     scopes: Callable[..., Sequence[str]]
-    never: frozenset[str] = frozenset({AFTER, BEFORE})
+    never: frozenset[str] = frozenset()
     on_read: Callable[[HttpRequest, dict[str, Any]], None] | None = None
     marks: Marks | None = None
 
@@ -59,12 +61,15 @@ class PublicPage:
         """
         if not request.META.get("QUERY_STRING"):
             return ""
-        if any(name in request.GET for name in self.never):
+        if AFTER in request.GET or BEFORE in request.GET:
+            return None
+        if any(request.GET.get(name) for name in self.never):  # an empty field asks for nothing
             return None
         kept = QueryDict(mutable=True)
         for name in sorted(self.params):
-            value = request.GET.get(name, "")
-            if value and (name, value) != (NUMBER, "1"):
+            value = request.GET.get(name)
+            # an empty filter is none, an empty number is no page
+            if value != "1" if name == NUMBER and value is not None else value:
                 kept[name] = value
         return kept.urlencode()
 
@@ -133,6 +138,11 @@ def answer_with(request: HttpRequest, page: Page, *, stale_since: float = 0) -> 
     return response
 
 
+def is_on() -> bool:
+    """Whether pages are kept: not in development, where a template changes under its page."""
+    return settings.PAGE_CACHE and not settings.DEBUG
+
+
 class PagesMiddleware:
     """Serve kept pages to anonymous readers; tell writers' browsers to insist on fresh ones."""
 
@@ -143,7 +153,7 @@ class PagesMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.method not in {"GET", "HEAD"}:
             return self._written(request, self.get_response(request))
-        if not settings.PAGE_CACHE:
+        if not is_on():
             return self.get_response(request)
         if not request.META.get("HTTP_COOKIE"):
             return self._read(request)
@@ -170,7 +180,8 @@ class PagesMiddleware:
         language = get_language_from_request(request)
         if not request.META.get("QUERY_STRING"):
             near = cache.near(PAGES, f"{language}:{request.path_info}?")
-            if near is not None:  # the address needs no resolving
+            # the address needs no resolving; another thread is about to name the view
+            if near is not None and near.value.view is not None:
                 return self._show(request, near)
         try:
             match = resolve(request.path_info)
@@ -189,6 +200,8 @@ class PagesMiddleware:
         found.entry.value.view = match.func
         if found.is_fresh:
             return self._show(request, found.entry)
+        if self._is_spent(request, match.func):  # who is refused must not be the one to rebuild
+            return self.get_response(request)
         if time.monotonic() < self._rests_until:
             return self._show(request, found.entry, stale=True)
         if cache.claim(PAGES, key, found):
@@ -199,23 +212,29 @@ class PagesMiddleware:
         self, request: HttpRequest, entry: cache.Entry, *, stale: bool = False
     ) -> HttpResponse:
         page: Page = entry.value
-        limit = getattr(page.view, "limit_name", "")
-        if limit and not hasattr(request, "seconds_to_wait"):
-            wait = seconds_to_wait(request, limit, settings.RATES[limit])
-            request.seconds_to_wait = wait  # type: ignore[attr-defined]  # read by @limit
-            if wait:
-                return self.get_response(request)
+        if self._is_spent(request, page.view):
+            return self.get_response(request)
         _read(request, page)
         return answer_with(request, page, stale_since=entry.built if stale else 0)
 
+    def _is_spent(self, request: HttpRequest, view: View) -> bool:
+        """Count the request once, if ``view`` is limited; whether the view would refuse it."""
+        limit = getattr(view, "limit_name", "")
+        if limit and not hasattr(request, "seconds_to_wait"):
+            wait = seconds_to_wait(request, limit, settings.RATES[limit])
+            request.seconds_to_wait = wait  # type: ignore[attr-defined]  # read by @limit
+        return bool(getattr(request, "seconds_to_wait", 0))
+
     def _build(self, request: HttpRequest, view: View, key: str, found: cache.Look) -> HttpResponse:
         request.note = {}  # type: ignore[attr-defined]  # what the view says about its page
-        response = self.get_response(request)
+        with cache.insisting(cache.NO_STALE):
+            response = self.get_response(request)
         if response.status_code == 503:
             self._rests_until = time.monotonic() + DATABASE_REST_SECONDS
             if found.entry is not None:
-                request.seconds_to_wait = 0  # type: ignore[attr-defined]  # the view counted
                 return self._show(request, found.entry, stale=True)
+        if found.entry is not None and response.status_code in GONE:
+            cache.drop(PAGES, key)
         if response.status_code != 200 or response.cookies or response.streaming:
             return response
         page = page_of(response, request.note)  # type: ignore[attr-defined]
