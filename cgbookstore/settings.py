@@ -79,9 +79,9 @@ if DEBUG_TOOLBAR:
 
 MIDDLEWARE = [
     "core.requests.RequestMiddleware",  # first: everything else happens under its name
+    "core.pages.PagesMiddleware",  # before the others: what it keeps has passed them all
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",  # before anything that may cost a query
-    "core.pages.PagesMiddleware",  # before sessions: what it keeps has passed all below
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",  # after the session, before the URLs
@@ -95,7 +95,7 @@ MIDDLEWARE = [
     "core.middleware.RateLimitMiddleware",  # last: the two map what a view raises
 ]
 if DEBUG_TOOLBAR:
-    MIDDLEWARE.insert(3, "debug_toolbar.middleware.DebugToolbarMiddleware")
+    MIDDLEWARE.insert(4, "debug_toolbar.middleware.DebugToolbarMiddleware")
 INTERNAL_IPS = ["127.0.0.1", "::1"]
 
 # --- templates ---------------------------------------------------------------------

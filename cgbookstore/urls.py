@@ -11,6 +11,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
 ]
 handler404 = "core.refusals.page_not_found"
+handler500 = "core.refusals.server_error"
 
 if settings.DEBUG_TOOLBAR:
     from debug_toolbar.toolbar import debug_toolbar_urls

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.core.checks import Tags, Warning, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import OperationalError
+
+from .database import Server, ask_server
 
 
 @register(Tags.staticfiles, deploy=True)
@@ -31,5 +34,71 @@ def proxies_are_counted(app_configs, **kwargs):
             "every reader as the proxy that ends TLS, and the redirect to https would loop.",
             hint="Set TRUSTED_PROXY_HOPS to the number of proxies in front of the site.",
             id="core.W002",
+        )
+    ]
+
+
+@register("connections", deploy=True)
+def the_server_is_as_the_site_needs_it(app_configs, **kwargs):
+    """Timeouts in force, room for every process, extensions in sight. Asks Postgres, three queries.
+
+    Not tagged ``database``, which would need ``--database`` too: nobody would ask.
+    """
+    try:
+        server = ask_server()
+    except OperationalError as error:
+        return [
+            Warning(
+                f"Postgres did not answer, so its timeouts and limits were not checked: {error}",
+                hint="Run this where the site will run.",
+                id="core.W010",
+            )
+        ]
+    return [*_timeouts(server), *_connections(server), *_extensions(server)]
+
+
+def _timeouts(server: Server) -> list[CheckMessage]:
+    wanted = {
+        "statement_timeout": (server.statement_timeout_ms, settings.STATEMENT_TIMEOUT_MS),
+        "idle_in_transaction_session_timeout": (
+            server.idle_in_transaction_timeout_ms,
+            settings.IDLE_IN_TRANSACTION_TIMEOUT_MS,
+        ),
+    }
+    return [
+        Error(
+            f"{name} of a fresh connection is {found} ms{' (none)' if not found else ''}; "
+            f"the site needs at most {most} ms.",
+            hint="Run `python manage.py set_role_defaults`, then RECONNECT the pooler.",
+            id="core.E011",
+        )
+        for name, (found, most) in wanted.items()
+        if not 0 < found <= most
+    ]
+
+
+def _connections(server: Server) -> list[CheckMessage]:
+    budget = settings.CONNECTION_BUDGET
+    if settings.DATABASE_POOLER == "transaction" or budget.total <= server.connections:
+        return []  # such a pooler shares few connections among many clients: its own numbers count
+    return [
+        Warning(
+            f"The site may hold {budget} connections; Postgres allows this role "
+            f"{server.connections}.",
+            hint="Fewer WEB_WORKERS, WEB_THREADS or CELERY_CONCURRENCY, a larger max_connections, "
+            "or a pooler: docs/connections.md.",
+            id="core.W012",
+        )
+    ]
+
+
+def _extensions(server: Server) -> list[CheckMessage]:
+    if not server.search_path:
+        return []
+    return [
+        Warning(
+            "pg_trgm is in a schema that the role's search_path does not name.",
+            hint="Run `python manage.py set_role_defaults`, which adds it.",
+            id="core.W013",
         )
     ]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
+from django.views import defaults
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
+# The server is gone, or a statement ran out of time.
+DATABASE_GONE = (OperationalError, InterfaceError)
 UNAVAILABLE_SECONDS = 10  # a Postgres that restarts is back by then
 DRAFT_FIELDS = ("title", "description", "content", "text")
 PRIVATE_PATHS = ("/conta/", "/admin/")  # account pages never echo anything
@@ -70,6 +75,17 @@ def unavailable(request: HttpRequest) -> HttpResponse:
     response["Retry-After"] = str(UNAVAILABLE_SECONDS)
     response["Cache-Control"] = "no-store"
     return response
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """The site's ``handler500``: 503 when the database is what failed, wherever that was.
+
+    A view's own error is answered in ``core.middleware``; one raised around it, as when the
+    session is saved, comes here. Called while the exception is handled.
+    """
+    if isinstance(sys.exception(), DATABASE_GONE):
+        return unavailable(request)
+    return defaults.server_error(request)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -6,12 +6,9 @@ from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from django.conf import settings
-from django.db import connection
-
 from accounts.models import User
 from core.cache import retire_derived
-from core.database import without_statement_timeout
+from core.database import vacuum, without_statement_timeout
 from core.models import Book
 from core.querysets import BookQuerySet
 from core.services import Refused
@@ -82,7 +79,7 @@ def seed(plan: Plan, report: Report, *, reset: bool = False, force: bool = False
             marks.clear()
         made = _make(plan, report)
     retire_derived()
-    _analyse()
+    vacuum(*marks.TABLES)
     return made
 
 
@@ -186,21 +183,3 @@ def _sizes(plan: Plan, longest: int) -> array:
     sizes = spread(plan.posts - long, weights)
     sizes.insert(longest, long)
     return sizes
-
-
-def _analyse() -> None:
-    """Tell the planner, and mark the rows as visible to all so that the first reader need not.
-
-    VACUUM runs in no transaction, and only a session can lift its timeout: where sessions
-    are not ours, or in somebody's transaction, ANALYZE must do.
-    """
-    tables = ", ".join(connection.ops.quote_name(model._meta.db_table) for model in marks.TABLES)
-    with connection.cursor() as cursor:
-        if connection.in_atomic_block or settings.DATABASE_POOLER == "transaction":
-            cursor.execute(f"ANALYZE {tables}")
-            return
-        cursor.execute("SET statement_timeout = 0")
-        try:
-            cursor.execute(f"VACUUM (ANALYZE) {tables}")
-        finally:
-            cursor.execute("RESET statement_timeout")

@@ -1,0 +1,1 @@
+"""Servers that stop, hang and come back, and what a reader sees meanwhile."""
