@@ -20,6 +20,13 @@ def drop_people(instance, created=False, update_fields=None, **kwargs) -> None:
         cache.people_changed()
 
 
-@receiver([post_save, post_delete], sender=BookReview, dispatch_uid="accounts.review.cache")
+@receiver(post_save, sender=BookReview, dispatch_uid="accounts.review.saved.cache")
 def drop_book(instance, **kwargs) -> None:
     scopes.book_changed(instance.book.slug)
+
+
+@receiver(post_delete, sender=BookReview, dispatch_uid="accounts.review.deleted.cache")
+def drop_book_of_deleted_review(instance, origin, **kwargs) -> None:
+    """Reviews that go with their book or their reader say nothing: those say so themselves."""
+    if getattr(origin, "model", type(origin)) is BookReview:
+        scopes.book_changed(instance.book.slug)

@@ -82,7 +82,7 @@ MIDDLEWARE = [
     "core.pages.PagesMiddleware",  # before the others: what it keeps has passed them all
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",  # before anything that may cost a query
-    "csp.middleware.CSPMiddleware",
+    "core.middleware.PolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",  # after the session, before the URLs
     "django.middleware.common.CommonMiddleware",

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import OperationalError
 
+from . import redis
 from .database import Server, ask_server
 
 
@@ -101,4 +102,23 @@ def _extensions(server: Server) -> list[CheckMessage]:
             hint="Run `python manage.py set_role_defaults`, which adds it.",
             id="core.W013",
         )
+    ]
+
+
+@register("redis", deploy=True)
+def nothing_evicts_what_must_stay(app_configs, **kwargs):
+    """The queue, the sessions' copies and the counters share no eviction with the cache.
+
+    Asks each server once; a hosted one that answers no CONFIG is not judged.
+    """
+    urls = {settings.CELERY_BROKER_URL, settings.REDIS_SESSIONS_URL, settings.REDIS_LIMITS_URL}
+    evicting = sorted({where for url in urls if (where := redis.evicting_server(url))})
+    return [
+        Warning(
+            f"The Redis at {where} evicts any key when it is full: queued tasks and counters too.",
+            hint="Give REDIS_URL, the cache, a server of its own with maxmemory-policy allkeys-lru, "
+            "and the others one with noeviction.",
+            id="core.W014",
+        )
+        for where in evicting
     ]

@@ -48,9 +48,7 @@ def public_page(
     """
 
     def decorate(view: View) -> View:
-        spec = PublicPage(
-            frozenset(params), scopes, frozenset(never), on_read, marks
-        )
+        spec = PublicPage(frozenset(params), scopes, frozenset(never), on_read, marks)
 
         @wraps(view)
         def wrapped(request: HttpRequest, *args, **kwargs) -> HttpResponse:
@@ -90,7 +88,8 @@ def _member_page(
             cache.claim(MEMBERS, key, found)
         kept = _build(view, request, kwargs)
         if kept is None:
-            cache.drop(MEMBERS, key)
+            if entry is not None:
+                cache.drop(MEMBERS, key)
             return view(request, **kwargs)  # what it refuses, it refuses everybody
         entry = cache.keep(MEMBERS, key, found, kept)
     parts, note = entry.value["parts"], entry.value["note"]
@@ -148,7 +147,8 @@ def _everywhere(request: HttpRequest) -> dict[str, str]:
     """What every page has of a member: the menu, and messages if there are any."""
     user: Any = request.user
     own = {
-        "avatar": render_to_string("ui/_avatar.html", {"person": user}),
+        "ink": str(user.ink),
+        "initial": escape(user.initial),
         "name": escape(user.name),
         "profile": user.get_absolute_url(),
     }

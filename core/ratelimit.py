@@ -15,9 +15,16 @@ from threading import Lock
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django_ratelimit.core import _split_rate, get_usage
+from django_ratelimit.core import (
+    EXPIRATION_FUDGE,
+    _get_window,
+    _make_cache_key,
+    _split_rate,
+    get_usage,
+)
 from django_ratelimit.exceptions import Ratelimited
 
+from . import redis
 from .limits import Limit
 
 ignored = logging.getLogger("core.redis.ignored")  # once a minute
@@ -108,16 +115,17 @@ local_counts = _LocalCounts()
 def seconds_to_wait(request: HttpRequest, name: str, row: Limit) -> int:
     """Count ``request`` against both rates of ``row``, which ``settings.RATES`` calls ``name``.
 
-    Returns 0, or the seconds until the one that is spent the longest is open again. Two
-    round trips to Redis a rate; with Redis gone this process counts for itself.
+    Returns 0, or the seconds until the one that is spent the longest is open again. One
+    round trip to Redis; with Redis gone this process counts for itself.
     """
     # HEAD costs what GET costs
     methods = ["GET", "HEAD"] if row.method == "GET" else [row.method]
     if not settings.RATELIMIT_ENABLE or request.method not in methods:
         return 0
     value, longest = whose(request, row.key), 0
-    for period, rate in (("burst", row.burst), ("rate", row.rate)):
-        group = f"{name}.{period}"
+    rates = {f"{name}.burst": row.burst, f"{name}.rate": row.rate}
+    redis.count_ahead(settings.RATELIMIT_USE_CACHE, _counters(rates, value, methods))
+    for group, rate in rates.items():
         usage = get_usage(
             request,
             group=group,
@@ -132,6 +140,19 @@ def seconds_to_wait(request: HttpRequest, name: str, row: Limit) -> int:
         elif usage["should_limit"]:
             longest = max(longest, usage["time_left"], 1)
     return longest
+
+
+def _counters(rates: dict[str, str], value: str, methods: list[str]) -> dict[str, int]:
+    """The counters that django-ratelimit will ask for, and how many seconds each lives.
+
+    Should a window end in between, it asks for another one and counts that by itself.
+    """
+    counters = {}
+    for group, rate in rates.items():
+        _most, period = _split_rate(rate)
+        window = _get_window(value, period)
+        counters[_make_cache_key(group, window, rate, value, methods)] = period + EXPIRATION_FUDGE
+    return counters
 
 
 def limit(name: str) -> Callable[[View], View]:

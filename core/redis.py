@@ -14,11 +14,12 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import redis
 from django.core.cache import caches
+from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django_redis.client import DefaultClient
 from django_redis.exceptions import ConnectionInterrupted
 from django_redis.serializers.base import BaseSerializer
@@ -38,13 +39,20 @@ FAILURES_WITHIN_SECONDS = 1.0
 PROBE_EVERY_SECONDS = 2.0
 PROBE_KEY = "cgbookstore-probe"
 SCAN_BATCH_KEYS = 500
-# What says that the server is no use, and not that a command was wrong. A full server
-# answers reads, but what cannot be written cannot be trusted either.
-FAULTS = (ConnectionError, RedisTimeout, OutOfMemoryError, ReadOnlyError)
+# What says that the server is no use, and not that a command was wrong.
+FAULTS = (ConnectionError, RedisTimeout)
+# It is full or a replica, cannot save, or misses its replicas. It answers reads, but nobody hears
+# of a write any more: one such answer is enough, a process that mostly reads gets no second.
+REFUSALS = (OutOfMemoryError, ReadOnlyError)
+REFUSING = ("MISCONF", "NOREPLICAS")
 
 
 class Unavailable(ConnectionError):
     """The breaker is open: Redis was not asked."""
+
+
+def _takes_no_writes(error: RedisError) -> bool:
+    return isinstance(error, REFUSALS) or any(word in str(error) for word in REFUSING)
 
 
 class Breaker:
@@ -65,21 +73,23 @@ class Breaker:
         begun = time.monotonic()
         try:
             answer = work(*args, **kwargs)
-        except FAULTS as fault:
-            self._failed(fault)
+        except RedisError as error:
+            if _takes_no_writes(error):
+                self._failed(error, enough=1)
+            elif isinstance(error, FAULTS):
+                self._failed(error)
             raise
         took = time.monotonic() - begun
         if took > READ_SECONDS:
             self._failed(f"answered after {took:.3f} s")
         return answer
 
-    def _failed(self, fault: object) -> None:
+    def _failed(self, fault: object, *, enough: int = FAILURES_TO_OPEN) -> None:
         now = time.monotonic()
         with self._lock:
             self._failures.append(now)
-            if self.is_open or len(self._failures) < FAILURES_TO_OPEN:
-                return
-            if now - self._failures[0] > FAILURES_WITHIN_SECONDS:
+            recent = [then for then in self._failures if now - then <= FAILURES_WITHIN_SECONDS]
+            if self.is_open or len(recent) < enough:
                 return
             self.is_open = True
             self._failures.clear()
@@ -107,6 +117,9 @@ class Breaker:
                     work()
         except RedisError:
             return False
+        except Exception:  # a fault of ours must not end the only thread that asks
+            logger.exception("redis stays down address=%s", self.address)
+            return False
         return True
 
     def retire(self) -> None:
@@ -127,6 +140,11 @@ def before_return(alias: str, work: Callable[[], object]) -> None:
     _before_return.append((alias, work))
 
 
+def distrust(alias: str, why: str) -> None:
+    """Take the server of the room ``alias`` for gone, until what is owed to it is paid."""
+    breaker_of(alias)._failed(why, enough=1)
+
+
 def forget() -> None:
     """Know nothing of any server, as a new process does."""
     with _breakers_lock:
@@ -135,8 +153,14 @@ def forget() -> None:
         _breakers.clear()
 
 
-# A child process has the parent's breakers but not the threads that would close them.
-os.register_at_fork(after_in_child=forget)
+def _forget_in_child() -> None:
+    """A child has the parent's breakers, but not the threads that would close them or free a lock."""
+    global _breakers_lock
+    _breakers_lock = threading.Lock()
+    _breakers.clear()
+
+
+os.register_at_fork(after_in_child=_forget_in_child)
 
 
 def _breaker(pool: redis.ConnectionPool) -> Breaker:
@@ -221,37 +245,60 @@ class Client(DefaultClient):
 
 
 class CountingClient(Client):
-    """The client of the room that counts requests: a count costs one round trip, not two.
+    """The client of the room that counts requests: a request's counts cost one round trip.
 
-    django-ratelimit adds a counter and, if it was there, increments it. The script does both at
-    the first question and the answer to the second is kept until it comes.
+    django-ratelimit adds a counter and, if it was there, increments it, a rate after the
+    other. ``count_ahead`` does all of it at once; ``add`` and ``incr`` then tell what came out.
     """
 
-    _ADD = """
-    if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return false end
-    return redis.call('INCRBY', KEYS[1], ARGV[1])
+    _COUNT = """
+    local counts = {}
+    for i, key in ipairs(KEYS) do
+        if redis.call('SET', key, 1, 'NX', 'PX', ARGV[i]) then counts[i] = 1
+        else counts[i] = redis.call('INCR', key) end
+    end
+    return counts
     """
 
-    def add(
-        self, key: str, value: Any, timeout: Any = None, version: Any = None, client: Any = None
-    ):  # type: ignore[override]
-        """Set ``key`` to the number ``value`` for ``timeout`` seconds if it is not there.
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self._counts: dict[str, int | None] = {}  # of this request; None: Redis did not count
 
-        ``False`` if it is; its count has then grown by ``value``, which ``incr`` tells.
-        """
-        name = self.make_key(key, version=version)
-        client = client or self.get_client(write=True)
+    def count_ahead(self, counters: Mapping[str, int]) -> None:
+        """Count one in each of ``counters``, names and their lifetimes in seconds."""
+        names = [str(self.make_key(name)) for name in counters]
+        lifetimes = [seconds * 1000 for seconds in counters.values()]
+        client = self.get_client(write=True)
         try:
-            self._counted = name, client.eval(self._ADD, 1, name, value, int(timeout * 1000))
+            counts = client.eval(self._COUNT, len(names), *names, *lifetimes)
         except RedisError as error:
-            raise ConnectionInterrupted(connection=client) from error
-        return self._counted[1] is None
+            _log_ignored("ratelimit", error)
+            counts = [None] * len(names)
+        self._counts = dict(zip(names, counts, strict=True))
 
-    def incr(self, key: str, *args: Any, **kwargs: Any) -> int:
-        name, count = self.__dict__.pop("_counted", (None, None))
-        if name == self.make_key(key) and count is not None:
-            return count
+    def add(  # type: ignore[override]
+        self, key: str, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: Any = None
+    ) -> bool:
+        """Whether ``key`` was not there; then it is ``value`` for ``timeout`` seconds."""
+        name = str(self.make_key(key, version=version))
+        if name not in self._counts:
+            return super().add(key, value, timeout, version=version)
+        if self._counts[name] != 1:
+            return False  # and incr tells how much
+        del self._counts[name]
+        return True
+
+    def incr(self, key: str, *args: Any, **kwargs: Any) -> int | None:  # type: ignore[override]
+        """The count of ``key``, one more than before; ``None`` if Redis did not count."""
+        name = str(self.make_key(key))
+        if name in self._counts:
+            return self._counts.pop(name)
         return super().incr(key, *args, **kwargs)
+
+
+def count_ahead(alias: str, counters: Mapping[str, int]) -> None:
+    """Count one in each of ``counters`` of the room ``alias`` before django-ratelimit asks."""
+    caches[alias].client.count_ahead(counters)  # type: ignore[attr-defined]  # CountingClient
 
 
 class BytesSerializer(BaseSerializer):
@@ -279,17 +326,36 @@ def unguarded(alias: str) -> redis.Redis:
     return redis.Redis(connection_pool=client(alias).connection_pool)
 
 
+def evicting_server(url: str) -> str:
+    """Return where ``url`` leads if that server, once full, takes any key to make room; else ``""``."""
+    server = redis.Redis.from_url(
+        url, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=READ_SECONDS
+    )
+    with server:
+        try:
+            policy = server.config_get("maxmemory-policy")
+        except RedisError:
+            return ""
+    evicts = str(policy.get("maxmemory-policy", "")).startswith("allkeys-")
+    where = server.connection_pool.connection_kwargs
+    return str(where.get("path") or f"{where['host']}:{where['port']}") if evicts else ""
+
+
 def attempt(alias: str, work: Callable[[redis.Redis], T], default: T) -> T:
     """Return ``work(client)`` in the room ``alias``, or ``default`` while Redis is no use."""
     try:
         return work(client(alias))
     except RedisError as error:
-        if not isinstance(error, Unavailable):
-            ignored.error("redis did not answer room=%s: %s", alias, error)
+        _log_ignored(alias, error)
         return default
 
 
 ignored = logging.getLogger("core.redis.ignored")
+
+
+def _log_ignored(alias: str, error: RedisError) -> None:
+    if not isinstance(error, Unavailable):
+        ignored.error("redis did not answer room=%s: %s", alias, error)
 
 
 class OnceAMinute(logging.Filter):

@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.encoding import escape_uri_path
@@ -49,12 +50,22 @@ class RequestMiddleware:
 
 def _loggable(path: str) -> str:
     """The path without what opens somebody's account, and on one line."""
-    return SECRET_PATH if path.startswith(SECRET_PATH) else escape_uri_path(path)
+    return _hidden(escape_uri_path(path))
+
+
+def _hidden(value: object) -> Any:
+    is_secret = isinstance(value, str) and value.startswith(SECRET_PATH)
+    return SECRET_PATH if is_secret else value
 
 
 class AddRequestId(logging.Filter):
-    """Give every record the name of the request it was logged in, ``-`` outside of one."""
+    """Give every record the name of the request it was logged in, ``-`` outside of one.
+
+    And leave secret paths out of it: Django logs the path of whatever it answers with an error.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = request_id.get()
+        if isinstance(record.args, tuple):
+            record.args = tuple(map(_hidden, record.args))
         return True
