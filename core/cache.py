@@ -32,6 +32,8 @@ from . import redis
 EVERYTHING = "everything"  # the scope of every entry
 KEPT_SECONDS = 24 * 3600  # what Postgres' absence is bridged with
 TOKEN_SECONDS = 2 * KEPT_SECONDS  # a token outlives every entry built under it
+# A new token lives so long until something is kept under it: addresses of nothing leave nothing.
+TRIED_SECONDS = 60
 NEAR_SECONDS = 1.0
 NEAR_MOST = 256  # entries of one process: 256 pages of 60 KB are 18 MB with their gzip
 REBUILD_SECONDS = 1.0  # how long the others leave a rebuild to one reader
@@ -94,20 +96,21 @@ def remember(key: str, scopes: Sequence[str], build: Callable[[], Any]) -> Any:
     ``build`` returns plain data (what JSON holds, string keys) that is true for everyone. The
     value is shared between readers: nobody changes it. One round trip to Redis when warm, none
     within a second of the last; two more and ``build`` when stale. A ``build`` that Postgres
-    fails is answered by the stale copy if there is one of the last 24 hours.
+    fails is answered by the stale copy if there is one of the last 24 hours; not ``insisting``.
     """
     if not settings.PAGE_CACHE:
         return build()
     found = look(PLAIN, key, scopes)
-    if found.entry is None or not (found.is_fresh or not claim(PLAIN, key, found)):
-        try:
-            value = build()
-        except DATABASE_GONE:
-            if found.entry is None:
-                raise
-        else:
-            return keep(PLAIN, key, found, value).value
-    return found.entry.value
+    is_ours = not found.is_fresh and claim(PLAIN, key, found)
+    if found.entry is not None and not is_ours:
+        return found.entry.value
+    try:
+        value = build()
+    except DATABASE_GONE:
+        if found.entry is None or _insists.get():
+            raise
+        return found.entry.value
+    return keep(PLAIN, key, found, value).value
 
 
 def near(room: Room, key: str) -> Entry | None:
@@ -132,8 +135,12 @@ def look(room: Room, key: str, scopes: Sequence[str]) -> Look:
     now = {name: token and token.decode() for name, token in zip(names, tokens, strict=True)}
     if data is None:
         return Look(names, None, tokens=now)
-    header, value = room.load(data)
-    entry = Entry(value, **header)
+    try:
+        header, value = room.load(data)
+        entry = Entry(value, **header)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        # another release's, or somebody else's: nothing is kept there
+        return Look(names, None, tokens=now)
     if entry.tokens != now or time.time() > entry.until or _insists.get() == EVERY_BUILD:
         return Look(names, entry, tokens=now)
     entry.checked = time.monotonic()
@@ -155,7 +162,7 @@ def claim(room: Room, key: str, found: Look) -> bool:
         with client.pipeline(transaction=False) as pipe:
             pipe.set(room.key(f"rebuild:{key}"), 1, nx=True, px=int(REBUILD_SECONDS * 1000))
             for name in missing:
-                pipe.set(_token_key(name), _token(), nx=True, ex=TOKEN_SECONDS)
+                pipe.set(_token_key(name), _token(), nx=True, ex=TRIED_SECONDS)
                 pipe.get(_token_key(name))
             return pipe.execute()
 
@@ -176,11 +183,23 @@ def keep(room: Room, key: str, found: Look, value: Any) -> Entry:
     if found.tokens is not None:
         header = {"tokens": tokens, "built": entry.built, "until": entry.until}
         data = room.dump(header, value)
-        redis.attempt(
-            "default", lambda client: client.set(room.key(key), data, ex=KEPT_SECONDS), None
-        )
+
+        def store(client) -> None:
+            with client.pipeline(transaction=False) as pipe:
+                pipe.set(room.key(key), data, ex=KEPT_SECONDS)
+                for name in tokens:
+                    pipe.expire(_token_key(name), TOKEN_SECONDS)
+                pipe.execute()
+
+        redis.attempt("default", store, None)
     _near.put((room.alias, key), entry)
     return entry
+
+
+def drop(room: Room, key: str) -> None:
+    """Keep nothing under ``key``: what stood there is gone, and nobody is shown a stale copy."""
+    _near.drop((room.alias, key))
+    redis.attempt("default", lambda client: client.unlink(room.key(key)), None)
 
 
 # --- writing -----------------------------------------------------------------------
@@ -192,7 +211,11 @@ def bump(*scopes: str) -> None:
     One round trip then. It never turns a saved reply into an error: what Redis could not
     be told is owed, and paid by making everything stale before this process reads it again.
     """
-    transaction.on_commit(partial(_bump_now, scopes), robust=True)
+
+    def tell() -> None:  # not a partial: Django reports what fails here by its __qualname__
+        _bump_now(scopes)
+
+    transaction.on_commit(tell, robust=True)
 
 
 def _bump_now(scopes: Sequence[str]) -> None:
@@ -200,6 +223,7 @@ def _bump_now(scopes: Sequence[str]) -> None:
     if _debt.is_paid() and redis.attempt("default", partial(_set_tokens, scopes), False):
         return
     _debt.owe()
+    redis.distrust("default", "a bump was missed")  # so that it is paid though nobody reads here
 
 
 def _set_tokens(scopes: Sequence[str], client) -> bool:
@@ -228,21 +252,30 @@ class _Debt:
     """
 
     def __init__(self) -> None:
-        self._owed = True
+        self._lock = threading.Lock()
+        self._owed, self._paid = 1, 0  # how often; a bump owed while one pays is not paid with it
 
     def owe(self) -> None:
-        self._owed = True
+        with self._lock:
+            self._owed += 1
+
+    def is_owed(self) -> bool:
+        return self._paid != self._owed
 
     def is_paid(self) -> bool:
         """Pay what is owed; ``False`` if Redis does not take it."""
-        if self._owed and redis.attempt("default", partial(_set_tokens, [EVERYTHING]), False):
-            self._owed = False
-        return not self._owed
+        owed = self._owed
+        if self._paid != owed:
+            if not redis.attempt("default", partial(_set_tokens, [EVERYTHING]), False):
+                return False
+            self._paid = owed
+        return not self.is_owed()
 
     def pay_before_return(self) -> None:
         """Redis is back, perhaps with what it knew before: nobody trusts that."""
+        owed = self._owed
         _set_tokens([EVERYTHING], redis.unguarded("default"))
-        self._owed = False
+        self._paid = owed
 
 
 _debt = _Debt()
@@ -251,7 +284,7 @@ redis.before_return("default", _debt.pay_before_return)
 
 def owes() -> bool:
     """Whether a write of this process is not known to the others yet."""
-    return _debt._owed
+    return _debt.is_owed()
 
 
 def _token() -> str:
@@ -272,9 +305,10 @@ _insists: ContextVar[str] = ContextVar("insists", default="")
 def insisting(on: str) -> Iterator[None]:
     """Within it no near and no stale copy is shown, or with ``EVERY_BUILD`` no copy at all.
 
-    For a reader who wrote just now: nothing from before, from whatever process.
+    For a reader who wrote just now: nothing from before, from whatever process. And for a page
+    that is being kept: what it is made of may not be older than the tokens it is kept under.
     """
-    token = _insists.set(on)
+    token = _insists.set(_insists.get() if _insists.get() == EVERY_BUILD else on)
     try:
         yield
     finally:
@@ -298,6 +332,10 @@ class _Near:
             self._entries.move_to_end(key)
             while len(self._entries) > NEAR_MOST:
                 self._entries.popitem(last=False)
+
+    def drop(self, key: tuple[str, str]) -> None:
+        with self._lock:
+            self._entries.pop(key, None)
 
     def bumped(self, scopes: Sequence[str]) -> None:
         now = time.monotonic()

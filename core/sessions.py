@@ -22,6 +22,7 @@ class _ShortLived:
         self.get, self.delete = cache.get, cache.delete
 
     def set(self, key, value, timeout):
+        self._cache.delete(key)  # first: a full server still forgets, and takes nothing newer
         self._cache.set(key, value, min(timeout, CACHED_SECONDS))
 
     def __contains__(self, key):
