@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""The project's door: ``python3 dev.py setup | up [--port N] | test [pytest arguments]``.
+"""The project's door: ``python3 dev.py setup | up [--port N] | test [pytest arguments] | bench``.
 
 Standard library only, Python 3.11 or later. ``setup`` makes ``.venv`` and ``.env``; ``up`` also
 starts the services, fills the database and runs the site until Ctrl-C; ``test`` runs the linters
-and the suite on a Postgres and a Redis of its own. What they leave behind: ``.venv``, ``.env``,
-``.local`` and ``staticfiles``, all ignored by git.
+and the suite, ``bench`` the load tests, each on a Postgres and a Redis of its own. What they leave
+behind: ``.venv``, ``.env``, ``.local``, ``staticfiles`` and ``benchmarks/results``, all ignored by git.
 """
 
 import argparse
@@ -135,18 +135,11 @@ def install(name: str) -> None:
         stamps = {}
     if stamps.get(name) == requirement_hash(name):
         return
-    words: list = [
-        PYTHON,
-        "-m",
-        "pip",
-        "install",
-        "--disable-pip-version-check",
-        "--no-input",
-        "-r",
-    ]
+    quiet = ["--disable-pip-version-check", "--no-input"]
+    words: list = [PYTHON, "-m", "pip", "install", *quiet, "-r", name]
     lines: list[str] = []
     with step(f"Installing {name}"):
-        pip = subprocess.Popen([*words, name], cwd=ROOT, **OUTPUT)
+        pip = subprocess.Popen(words, cwd=ROOT, **OUTPUT)
         shown = time.monotonic()
         try:
             for line in pip.stdout or ():
@@ -357,26 +350,39 @@ def banner(port: int, logins: str) -> str:
     )
 
 
-def test(arguments: list[str]) -> int:
-    """Lint, then run the suite on a pair of its own; the exit code of the first that failed."""
-    set_up("requirements-dev.txt")
+@contextlib.contextmanager
+def own_pair(durable: bool):
+    """Yield a throw-away folder and the environment of a Postgres and a Redis that stand in it."""
     sweep()
     folder = Path(tempfile.mkdtemp(prefix=TEST_PREFIX))
     try:
         folder.chmod(0o755)  # for the account that Postgres runs as under root
         (folder / "owner").write_text(f"{os.getpid()} {identity(os.getpid())}")
         env = clean_env(folder)
-        with step("Starting Postgres and Redis for the tests"):
-            found = embedded.start(folder, durable=False)
-        env |= {"DATABASE_URL": str(found.database_url), "REDIS_URL": str(found.redis_url)}
+        with step("Starting a Postgres and a Redis of its own"):
+            found = embedded.start(folder, durable=durable)
+        yield folder, env | {"DATABASE_URL": found.database_url, "REDIS_URL": found.redis_url}
+    finally:
+        embedded.remove(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test(arguments: list[str]) -> int:
+    """Lint, then run the suite; the exit code of the first that failed."""
+    set_up("requirements-dev.txt")
+    with own_pair(durable=False) as (_folder, env):
         layout = ["ruff", "format", "--check", "--output-format", "concise"]
         lint = ["djlint", "templates", "--lint", "--quiet"]
         commands = [["ruff", "check"], layout, lint, ["mypy"], ["pytest", *arguments]]
         codes = [finish([PYTHON, "-m", *words], env) for words in commands]
         return next((code for code in codes if code), 0)
-    finally:
-        embedded.remove(folder)
-        shutil.rmtree(folder, ignore_errors=True)
+
+
+def bench(arguments: list[str]) -> int:
+    """Measure the site under load; writes wait for the disk, as they do for readers."""
+    set_up("requirements-bench.txt")
+    with own_pair(durable=True) as (folder, env):
+        return finish([PYTHON, "-m", "benchmarks", folder, *arguments], env)
 
 
 def finish(words: list, env: dict[str, str]) -> int:
@@ -412,8 +418,11 @@ def main(argv: list[str]) -> int:
     runs = commands.add_parser("up", help="run the site, with all it needs, until Ctrl-C")
     runs.add_argument("--port", type=int, default=int(os.environ.get("PORT", 8000)))
     commands.add_parser("test", help="lint, then run the suite; takes pytest's arguments")
+    commands.add_parser(
+        "bench", help="measure under load; --full, --before, --quick, --only", add_help=False
+    )
     asked, rest = parser.parse_known_args(argv)
-    if rest and asked.command != "test":
+    if rest and asked.command not in ("test", "bench"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     on_signals(stop_once)
     try:
@@ -423,7 +432,9 @@ def main(argv: list[str]) -> int:
             return 0
         if os.name != "posix":
             raise Failure("On Windows work under WSL2, or with the five lines of docs/running.md.")
-        return up(asked.port) if asked.command == "up" else test(rest)
+        if asked.command == "up":
+            return up(asked.port)
+        return bench(rest) if asked.command == "bench" else test(rest)
     except Stopped as stopped:
         say("\nStopped.")
         return 128 + stopped.args[0]

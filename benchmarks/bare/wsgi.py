@@ -1,0 +1,9 @@
+"""What granian serves as the yardstick, with the flags of the site's own line."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.bare.settings"
+
+application = get_wsgi_application()
