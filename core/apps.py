@@ -7,4 +7,6 @@ class CoreConfig(AppConfig):
     verbose_name = _("Acervo")
 
     def ready(self) -> None:
-        from . import checks, signals  # noqa: F401  register themselves
+        from . import checks, redis, signals  # noqa: F401  the others register themselves
+
+        redis.keep_connections()

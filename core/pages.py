@@ -18,6 +18,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, QueryDict
+from django.http.response import ResponseHeaders
 from django.urls import Resolver404, resolve
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import get_language_from_request
@@ -33,6 +34,7 @@ FRESH_COOKIE = "fresh"
 FRESH_SECONDS = 10  # several times what another process may show an old page
 # What a view answers where there is no page any more, as when a debate was hidden.
 GONE = {301, 302, 400, 403, 404, 410}
+MOST_HOSTS = 16  # names under which the site is asked for, ports included
 DATABASE_REST_SECONDS = 5.0  # how long stale pages are shown unasked after Postgres failed
 
 
@@ -68,8 +70,8 @@ class PublicPage:
         kept = QueryDict(mutable=True)
         for name in sorted(self.params):
             value = request.GET.get(name)
-            # an empty filter is none, an empty number is no page
-            if value != "1" if name == NUMBER and value is not None else value:
+            # an empty filter is none; an empty number is no page, and answered so
+            if value is not None and value != ("1" if name == NUMBER else ""):
                 kept[name] = value
         return kept.urlencode()
 
@@ -128,7 +130,9 @@ def answer_with(request: HttpRequest, page: Page, *, stale_since: float = 0) -> 
         return HttpResponseNotModified(headers={name: page.headers[name] for name in kept})
     packed = "gzip" in request.META.get("HTTP_ACCEPT_ENCODING", "")
     body = page.packed if packed else page.html
-    response = HttpResponse(body, headers={**page.headers, "Content-Length": str(len(body))})
+    response = HttpResponse(body)
+    response.headers = _Headers(page.headers)
+    response.headers["Content-Length"] = str(len(body))
     if packed:
         response.headers["Content-Encoding"] = "gzip"
     if stale_since:
@@ -136,6 +140,13 @@ def answer_with(request: HttpRequest, page: Page, *, stale_since: float = 0) -> 
         response.headers["Warning"] = '110 - "Response is Stale"'
         response.headers["Cache-Control"] = "no-store"
     return response
+
+
+class _Headers(ResponseHeaders):
+    """Headers that were checked when their page was built; a tenth of a kept page's time else."""
+
+    def __init__(self, checked: dict[str, str]):
+        self._store = {name.lower(): (name, value) for name, value in checked.items()}
 
 
 def is_on() -> bool:
@@ -149,6 +160,7 @@ class PagesMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]):
         self.get_response = get_response
         self._rests_until = 0.0
+        self._hosts: set[str] = set()  # that ALLOWED_HOSTS names, as they were asked for
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.method not in {"GET", "HEAD"}:
@@ -176,7 +188,11 @@ class PagesMiddleware:
 
     def _read(self, request: HttpRequest) -> HttpResponse:
         """Answer a reader without a session. No query; one round trip when warm, or none."""
-        request.get_host()  # refuses what ALLOWED_HOSTS does not name, as the chain would
+        if request.path_info.startswith(settings.STATIC_URL) or (
+            settings.SECURE_SSL_REDIRECT and not request.is_secure()
+        ):
+            return self.get_response(request)
+        self._require_known_host(request)
         language = get_language_from_request(request)
         if not request.META.get("QUERY_STRING"):
             near = cache.near(PAGES, f"{language}:{request.path_info}?")
@@ -207,6 +223,14 @@ class PagesMiddleware:
         if cache.claim(PAGES, key, found):
             return self._build(request, match.func, key, found)
         return self._show(request, found.entry)
+
+    def _require_known_host(self, request: HttpRequest) -> None:
+        """Refuse what ``ALLOWED_HOSTS`` does not name, as the chain would."""
+        host = request.META.get("HTTP_HOST", "")
+        if host not in self._hosts or settings.USE_X_FORWARDED_HOST:
+            request.get_host()
+            if len(self._hosts) < MOST_HOSTS:
+                self._hosts.add(host)
 
     def _show(
         self, request: HttpRequest, entry: cache.Entry, *, stale: bool = False

@@ -18,8 +18,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import redis
-from django.core.cache import caches
+from django.core.cache import caches, close_caches
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
+from django.core.signals import request_finished
 from django_redis.client import DefaultClient
 from django_redis.exceptions import ConnectionInterrupted
 from django_redis.serializers.base import BaseSerializer
@@ -324,6 +325,11 @@ class BytesSerializer(BaseSerializer):
 
     def loads(self, value: bytes) -> bytes:
         return value
+
+
+def keep_connections() -> None:
+    """Close no cache after a request: django-redis keeps its connections, so it does nothing, slowly."""
+    request_finished.disconnect(close_caches)
 
 
 def breaker_of(alias: str) -> Breaker:

@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -48,6 +49,7 @@ class RequestMiddleware:
             request_id.reset(token)
 
 
+@lru_cache(maxsize=1024)
 def _loggable(path: str) -> str:
     """The path without what opens somebody's account, and on one line."""
     return _hidden(escape_uri_path(path))

@@ -40,7 +40,7 @@ def create_readers(
 
     The first two hundred share one password, whose hash is made once; the others cannot log in.
     """
-    known = make_password(PASSWORD, salt=f"{dice.getrandbits(64):016x}")
+    known = make_password(PASSWORD, salt=f"{dice.getrandbits(128):032x}")
     copy(User, _USER, _readers(first, count, known, prefix, mail, number, dice))
 
 

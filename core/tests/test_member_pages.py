@@ -1,0 +1,104 @@
+"""The spots of a member's page: nobody's words break out of one, and each is filled or left."""
+
+from __future__ import annotations
+
+from django.template import Context, Template
+from django.test import SimpleTestCase, TestCase
+
+from core import member_pages
+from core.member_pages import CSRF, fill
+from tests.factories import make_book, make_post, make_topic, make_user
+from tests.keeping import another_process, without_token
+
+MARKS = (
+    "\x1e0123456789abcdef+name\x1fX\x1e0123456789abcdef-name\x1f \x1e+name\x1f \x1f \x1e\x1e =csrf"
+)
+
+
+class FillTests(SimpleTestCase):
+    def test_what_the_member_has_stands_in_its_spot(self):
+        parts = ["a ", "+name", "nobody", "-name", " z"]
+        assert fill(parts, {"name": "Ana"}, "t") == "a Ana z"
+        assert fill(parts, {"name": ""}, "t") == "a  z"
+
+    def test_what_the_member_has_not_stays_as_it_is(self):
+        parts = ["a ", "+name", "nobody", "-name", " z"]
+        assert fill(parts, {}, "t") == fill(parts, {"other": "x"}, "t") == "a nobody z"
+
+    def test_the_token_stands_wherever_the_page_names_it(self):
+        parts = ["1", CSRF, "2", CSRF, "3"]
+        assert fill(parts, {}, "t") == "1t2t3"
+        assert fill(["1", "+x", "2", CSRF, "3", "-x", "4"], {"x": "own"}, "t") == "1own4"
+        assert fill(["1", "+x", "2", CSRF, "3", "-x", "4"], {}, "t") == "12t34"
+
+    def test_spots_in_spots(self):
+        parts = ["1", "+a", "2", "+b", "3", "-b", "4", "-a", "5"]
+        for own, page in (
+            ({}, "12345"), ({"a": "A"}, "1A5"), ({"b": "B"}, "12B45"), ({"a": "A", "b": "B"}, "1A5"),
+        ):  # fmt: skip
+            assert fill(parts, own, "t") == page
+
+    def test_a_spot_that_is_not_closed_takes_the_rest_and_no_more(self):
+        assert fill(["1", "+a", "2", "-b", "3"], {"a": "A"}, "t") == "1A"
+        assert fill(["1", "-a", "2"], {"a": "A"}, "t") == "12"
+
+    def test_a_page_without_spots(self):
+        assert fill(["1"], {"a": "A"}, "t") == "1"
+
+    def test_the_same_spot_twice(self):
+        parts = ["1", "+a", "x", "-a", "2", "+a", "y", "-a", "3"]
+        assert fill(parts, {"a": "A"}, "t") == "1A2A3"
+
+    def test_what_stands_between_marks_is_text_whatever_it_says(self):
+        assert fill(["+a", "+b", "-b", "-b", "=csrf"], {"a": "A", "b": "B"}, "t") == "+aB=csrf"
+
+
+class MarkTests(SimpleTestCase):
+    def test_outside_of_a_kept_page_there_are_none(self):
+        page = Template('{% load core_tags %}<a href="{% spot "a" 1 %}x{% endspot %}">').render(
+            Context()
+        )
+        assert page == '<a href="x">'
+        assert member_pages.mark("a") == ""
+        assert member_pages.csrf_mark(None) == {}
+
+    def test_two_pages_have_two_secrets_and_none_stays(self):
+        secrets = set()
+        for _time in range(2):
+            with member_pages._marking() as secret:
+                secrets.add(secret)
+                assert secret in member_pages.mark("a")
+        assert len(secrets) == 2
+        assert member_pages.mark("a") == ""
+
+
+class WordsTests(TestCase):
+    """Readers' words that look like marks: in texts, titles and the name of the member."""
+
+    @classmethod
+    def setUpTestData(cls):
+        cls.member = make_user(display_name="Ana\x1e+menu\x1f")
+        cls.other = make_user(display_name=f"=csrf {MARKS[:30]}")
+        book = make_book(title=f"Livro {MARKS}")
+        cls.topic = make_topic(creator=cls.other, book=book, title=f"T {MARKS}", description=MARKS)
+        cls.post = make_post(cls.topic, author=cls.other, content=f"Palavras {MARKS} fim")
+
+    def pages(self, user):
+        client = self.client_class()
+        client.force_login(user)
+        for path in (
+            "/",
+            "/debates/",
+            self.topic.get_absolute_url(),
+            self.topic.book.get_absolute_url(),
+        ):
+            yield path, without_token(client.get(path).text)
+
+    def test_they_stay_words(self):
+        for user in (self.member, self.other):
+            with self.settings(PAGE_CACHE=False):
+                built = dict(self.pages(user))
+            for _time in ("cold", "near"):
+                assert dict(self.pages(user)) == built
+            with another_process():
+                assert dict(self.pages(user)) == built
