@@ -79,7 +79,7 @@ if DEBUG_TOOLBAR:
 
 MIDDLEWARE = [
     "core.requests.RequestMiddleware",  # first: everything else happens under its name
-    "core.pages.PagesMiddleware",  # before the others: what it keeps has passed them all
+    "core.serving.PagesMiddleware",  # before the others: what it keeps has passed them all
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",  # before anything that may cost a query
     "core.middleware.PolicyMiddleware",

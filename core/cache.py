@@ -11,6 +11,7 @@ last, and believes it for one second without asking.
 from __future__ import annotations
 
 import json
+import os
 import random
 import secrets
 import threading
@@ -241,6 +242,7 @@ def retire_derived() -> None:
     rebuilt, or while Postgres is gone.
     """
     _near.bumped([EVERYTHING])
+    _debt.owe()  # should Redis not hear of it now
     caches["default"].clear()
 
 
@@ -368,3 +370,13 @@ def forget() -> None:
     """Know nothing, as a new process does."""
     _near.clear()
     _debt.owe()
+
+
+def _forget_in_child() -> None:
+    """The same after a fork, where a lock may be held by a thread that is not there."""
+    _near._lock = threading.Lock()
+    _debt._lock = threading.Lock()
+    forget()
+
+
+os.register_at_fork(after_in_child=_forget_in_child)

@@ -8,11 +8,13 @@ warm page costs the member and what ``marks`` asks of the ids on the page, and n
 from __future__ import annotations
 
 import copy
+import json
 import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any
 
@@ -27,8 +29,46 @@ from django.utils.translation import get_language
 from . import cache
 from .pages import PAGES, Marks, PublicPage, View, ask_for, is_on
 
-MEMBERS = cache.Room(PAGES.alias, cache.PLAIN.dump, cache.PLAIN.load)
 CSRF = "=csrf"
+
+
+@dataclass(slots=True)
+class MemberPage:
+    """The text of a page and, between its parts, marks; what its view noted; its headers."""
+
+    parts: list[str]
+    note: dict[str, Any]
+    headers: dict[str, str] = field(default_factory=dict)
+    view: Any = field(default=None, compare=False)  # with its PublicPage and the name of its limit
+
+
+def _dump(header: dict[str, Any], page: MemberPage) -> bytes:
+    facts = {
+        "header": header,
+        "parts": page.parts,
+        "note": page.note,
+        "headers": page.headers,
+    }
+    return json.dumps(facts, separators=(",", ":")).encode()
+
+
+def _load(data: bytes) -> tuple[dict[str, Any], MemberPage]:
+    facts = json.loads(data)
+    header = facts.pop("header")
+    return header, MemberPage(**facts)
+
+
+MEMBERS = cache.Room(PAGES.alias, _dump, _load)
+
+
+@dataclass(slots=True)
+class Building:
+    """A page for all members that this request builds; ``core.serving`` keeps it on its way out."""
+
+    key: str
+    found: cache.Look
+    page: MemberPage
+
 
 # The secret between the marks of one page, which no reader can write into a text.
 _secret: ContextVar[str] = ContextVar("secret", default="")
@@ -43,8 +83,9 @@ def public_page(
 ) -> Callable[[View], View]:
     """Keep the page of a view; what the words mean is said at ``core.pages.PublicPage``.
 
-    A limit of the view stands above this. For anonymous readers ``core.pages.PagesMiddleware``
-    serves the page before either is reached; here stand members. Staff, who see more, get a page of their own each time.
+    A limit of the view stands above this. ``core.serving.PagesMiddleware`` serves a page before
+    either is reached; here one for members is built. Staff, who see more, get a page of their
+    own each time.
     """
 
     def decorate(view: View) -> View:
@@ -76,35 +117,43 @@ def no_marks(request: HttpRequest, note: dict[str, Any], csrf_token: str) -> dic
     return {}
 
 
+def key_of(language: str, path: str, query: str) -> str:
+    return f"{language}:member:{path}?{query}"
+
+
 def _member_page(
     spec: PublicPage, view: View, request: HttpRequest, query: str, kwargs: dict[str, Any]
 ) -> HttpResponse:
-    key = f"{get_language()}:member:{request.path_info}?{query}"
+    key = key_of(get_language() or "", request.path_info, query)
     ask_for(request, query)
     found = cache.look(MEMBERS, key, spec.scopes(request.GET, **kwargs))
-    entry = found.entry
-    if entry is None or not (found.is_fresh or not cache.claim(MEMBERS, key, found)):
-        if entry is None:
-            cache.claim(MEMBERS, key, found)
-        kept = _build(view, request, kwargs)
-        if kept is None:
-            if entry is not None:
-                cache.drop(MEMBERS, key)
-            return view(request, **kwargs)  # what it refuses, it refuses everybody
-        entry = cache.keep(MEMBERS, key, found, kept)
-    parts, note = entry.value["parts"], entry.value["note"]
+    if found.entry is not None and (found.is_fresh or not cache.claim(MEMBERS, key, found)):
+        return personal(request, found.entry.value, spec)
+    if found.entry is None:
+        cache.claim(MEMBERS, key, found)  # for the tokens: there is nothing to show meanwhile
+    page = _build(view, request, kwargs)
+    if page is None:
+        if found.entry is not None:
+            cache.drop(MEMBERS, key)
+        return view(request, **kwargs)  # what it refuses, it refuses everybody
+    request.building = Building(key, found, page)  # type: ignore[attr-defined]
+    return personal(request, page, spec)
+
+
+def personal(request: HttpRequest, page: MemberPage, spec: PublicPage) -> HttpResponse:
+    """Return ``page`` with what is the member's own. Queries: those of ``marks``."""
     token = get_token(request)
     own = _everywhere(request)
     if spec.marks:
-        own.update(spec.marks(request, note, token))
+        own.update(spec.marks(request, page.note, token))
     if spec.on_read:
-        spec.on_read(request, note)
-    response = HttpResponse(fill(parts, own, token))
+        spec.on_read(request, page.note)
+    response = HttpResponse(fill(page.parts, own, token))
     response["Cache-Control"] = "private, no-cache"
     return response
 
 
-def _build(view: View, request: HttpRequest, kwargs: dict[str, Any]) -> dict[str, Any] | None:
+def _build(view: View, request: HttpRequest, kwargs: dict[str, Any]) -> MemberPage | None:
     """Return the page of the stand-in in parts; ``None`` if the view has another answer."""
     twin = copy.copy(request)
     twin.user = get_user_model()(pk=0, username="leitor")  # type: ignore[assignment]  # no row
@@ -118,7 +167,7 @@ def _build(view: View, request: HttpRequest, kwargs: dict[str, Any]) -> dict[str
     if response.status_code != 200:
         return None
     parts = re.split(f"\x1e{secret}([^\x1f]*)\x1f", response.content.decode())
-    return {"parts": parts, "note": twin.note}  # type: ignore[attr-defined]
+    return MemberPage(parts, twin.note)  # type: ignore[attr-defined]
 
 
 def fill(parts: Sequence[str], own: dict[str, str], csrf_token: str) -> str:

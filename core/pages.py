@@ -1,4 +1,4 @@
-"""Whole pages for anonymous readers, served before sessions, users and views are thought of.
+"""What a kept page is: how it is named, stored and sent. ``core.serving`` serves it.
 
 A view says with ``core.member_pages.public_page`` that its page is the same for everyone
 who is not logged in, what of the address changes it, and which writes make it stale. The
@@ -19,23 +19,13 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, QueryDict
 from django.http.response import ResponseHeaders
-from django.urls import Resolver404, resolve
 from django.utils.cache import patch_vary_headers
-from django.utils.translation import get_language_from_request
 
 from . import cache
 from .paging import AFTER, BEFORE, NUMBER
-from .ratelimit import seconds_to_wait
 
 View = Callable[..., HttpResponse]
 Marks = Callable[[HttpRequest, dict[str, Any], str], dict[str, str]]
-
-FRESH_COOKIE = "fresh"
-FRESH_SECONDS = 10  # several times what another process may show an old page
-# What a view answers where there is no page any more, as when a debate was hidden.
-GONE = {301, 302, 400, 403, 404, 410}
-MOST_HOSTS = 16  # names under which the site is asked for, ports included
-DATABASE_REST_SECONDS = 5.0  # how long stale pages are shown unasked after Postgres failed
 
 
 @dataclass(frozen=True)
@@ -131,7 +121,7 @@ def answer_with(request: HttpRequest, page: Page, *, stale_since: float = 0) -> 
     packed = "gzip" in request.META.get("HTTP_ACCEPT_ENCODING", "")
     body = page.packed if packed else page.html
     response = HttpResponse(body)
-    response.headers = _Headers(page.headers)
+    response.headers = CheckedHeaders(page.headers)
     response.headers["Content-Length"] = str(len(body))
     if packed:
         response.headers["Content-Encoding"] = "gzip"
@@ -142,7 +132,7 @@ def answer_with(request: HttpRequest, page: Page, *, stale_since: float = 0) -> 
     return response
 
 
-class _Headers(ResponseHeaders):
+class CheckedHeaders(ResponseHeaders):
     """Headers that were checked when their page was built; a tenth of a kept page's time else."""
 
     def __init__(self, checked: dict[str, str]):
@@ -152,126 +142,6 @@ class _Headers(ResponseHeaders):
 def is_on() -> bool:
     """Whether pages are kept: not in development, where a template changes under its page."""
     return settings.PAGE_CACHE and not settings.DEBUG
-
-
-class PagesMiddleware:
-    """Serve kept pages to anonymous readers; tell writers' browsers to insist on fresh ones."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]):
-        self.get_response = get_response
-        self._rests_until = 0.0
-        self._hosts: set[str] = set()  # that ALLOWED_HOSTS names, as they were asked for
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.method not in {"GET", "HEAD"}:
-            return self._written(request, self.get_response(request))
-        if not is_on():
-            return self.get_response(request)
-        if not request.META.get("HTTP_COOKIE"):
-            return self._read(request)
-        wish = request.COOKIES.get(FRESH_COOKIE)
-        if wish is not None:
-            with cache.insisting(wish if wish == cache.EVERY_BUILD else cache.NO_STALE):
-                return self.get_response(request)
-        if settings.SESSION_COOKIE_NAME in request.COOKIES or "messages" in request.COOKIES:
-            return self.get_response(request)
-        return self._read(request)
-
-    def _written(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        if response.status_code < 400:
-            wish = cache.EVERY_BUILD if cache.owes() else cache.NO_STALE
-            response.set_cookie(
-                FRESH_COOKIE, wish, max_age=FRESH_SECONDS, httponly=True, samesite="Lax",
-                secure=settings.HTTPS,
-            )  # fmt: skip
-        return response
-
-    def _read(self, request: HttpRequest) -> HttpResponse:
-        """Answer a reader without a session. No query; one round trip when warm, or none."""
-        if request.path_info.startswith(settings.STATIC_URL) or (
-            settings.SECURE_SSL_REDIRECT and not request.is_secure()
-        ):
-            return self.get_response(request)
-        self._require_known_host(request)
-        language = get_language_from_request(request)
-        if not request.META.get("QUERY_STRING"):
-            near = cache.near(PAGES, f"{language}:{request.path_info}?")
-            # the address needs no resolving; another thread is about to name the view
-            if near is not None and near.value.view is not None:
-                return self._show(request, near)
-        try:
-            match = resolve(request.path_info)
-        except Resolver404:
-            return self.get_response(request)
-        spec: PublicPage | None = getattr(match.func, "public_page", None)
-        query = spec.query(request) if spec else None
-        if spec is None or query is None:
-            return self.get_response(request)
-        ask_for(request, query)
-        key = f"{language}:{request.path_info}?{query}"
-        found = cache.look(PAGES, key, spec.scopes(request.GET, **match.kwargs))
-        if found.entry is None:
-            cache.claim(PAGES, key, found)  # for the tokens: there is nothing to show meanwhile
-            return self._build(request, match.func, key, found)
-        found.entry.value.view = match.func
-        if found.is_fresh:
-            return self._show(request, found.entry)
-        if self._is_spent(request, match.func):  # who is refused must not be the one to rebuild
-            return self.get_response(request)
-        if time.monotonic() < self._rests_until:
-            return self._show(request, found.entry, stale=True)
-        if cache.claim(PAGES, key, found):
-            return self._build(request, match.func, key, found)
-        return self._show(request, found.entry)
-
-    def _require_known_host(self, request: HttpRequest) -> None:
-        """Refuse what ``ALLOWED_HOSTS`` does not name, as the chain would."""
-        host = request.META.get("HTTP_HOST", "")
-        if host not in self._hosts or settings.USE_X_FORWARDED_HOST:
-            request.get_host()
-            if len(self._hosts) < MOST_HOSTS:
-                self._hosts.add(host)
-
-    def _show(
-        self, request: HttpRequest, entry: cache.Entry, *, stale: bool = False
-    ) -> HttpResponse:
-        page: Page = entry.value
-        if self._is_spent(request, page.view):
-            return self.get_response(request)
-        _read(request, page)
-        return answer_with(request, page, stale_since=entry.built if stale else 0)
-
-    def _is_spent(self, request: HttpRequest, view: View) -> bool:
-        """Count the request once, if ``view`` is limited; whether the view would refuse it."""
-        limit = getattr(view, "limit_name", "")
-        if limit and not hasattr(request, "seconds_to_wait"):
-            wait = seconds_to_wait(request, limit, settings.RATES[limit])
-            request.seconds_to_wait = wait  # type: ignore[attr-defined]  # read by @limit
-        return bool(getattr(request, "seconds_to_wait", 0))
-
-    def _build(self, request: HttpRequest, view: View, key: str, found: cache.Look) -> HttpResponse:
-        request.note = {}  # type: ignore[attr-defined]  # what the view says about its page
-        with cache.insisting(cache.NO_STALE):
-            response = self.get_response(request)
-        if response.status_code == 503:
-            self._rests_until = time.monotonic() + DATABASE_REST_SECONDS
-            if found.entry is not None:
-                return self._show(request, found.entry, stale=True)
-        if found.entry is not None and response.status_code in GONE:
-            cache.drop(PAGES, key)
-        if response.status_code != 200 or response.cookies or response.streaming:
-            return response
-        page = page_of(response, request.note)  # type: ignore[attr-defined]
-        page.view = view
-        cache.keep(PAGES, key, found, page)
-        _read(request, page)
-        return answer_with(request, page)
-
-
-def _read(request: HttpRequest, page: Page) -> None:
-    on_read = page.view.public_page.on_read
-    if on_read:
-        on_read(request, page.note)
 
 
 def ask_for(request: HttpRequest, query: str) -> None:

@@ -159,7 +159,7 @@ def limit(name: str) -> Callable[[View], View]:
     """Let a view be asked no oftener than ``settings.RATES[name]`` says.
 
     Raises ``LimitExceeded``, which ``core.middleware.RateLimitMiddleware`` answers with 429.
-    A request that ``core.pages.PagesMiddleware`` counted already is not counted again.
+    A request that ``core.serving.PagesMiddleware`` counted already is not counted again.
     """
 
     row = settings.RATES[name]

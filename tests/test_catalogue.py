@@ -27,7 +27,16 @@ from .catalogue import (
 ENGLISH = Path(settings.LOCALE_PATHS[0]) / "en" / "LC_MESSAGES" / "django.po"
 SAME_IN_ENGLISH = {"Debates", "debate", "debates"}
 # Words for a terminal or a database, in English or from a data set.
-NOT_ON_PAGES = {"benchmarks", "demo", "embedded", "imports", "management", "migrations", "seeding", "tests"}
+NOT_ON_PAGES = {
+    "benchmarks",
+    "demo",
+    "embedded",
+    "imports",
+    "management",
+    "migrations",
+    "seeding",
+    "tests",
+}
 
 
 def english() -> polib.POFile:

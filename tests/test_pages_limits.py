@@ -9,7 +9,7 @@ from django.core.cache import caches
 from django.test import TestCase
 from django_ratelimit.core import get_usage
 
-from core import cache, pages
+from core import cache, serving
 
 from .clock import stop_clock
 from .factories import make_topic, make_user
@@ -135,7 +135,7 @@ class LimitedPageTests(TestCase):
         assert self.counted() == 0
 
     def test_pages_without_a_limit_are_not_counted(self):
-        with mock.patch.object(pages, "seconds_to_wait", side_effect=AssertionError) as counting:
+        with mock.patch.object(serving, "seconds_to_wait", side_effect=AssertionError) as counting:
             for _time in range(2):
                 for path in ("/", "/livros/", self.topic.get_absolute_url()):
                     assert self.client.get(path).status_code == 200
