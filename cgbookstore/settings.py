@@ -342,11 +342,15 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "line": {"format": "{asctime} {levelname} {name} {request_id} {message}", "style": "{"}
+        "line": {
+            "()": "core.logs.LineFormatter",
+            "format": "{asctime} {levelname} {name} {request_id} {message}",
+            "style": "{",
+        }
     },
     "handlers": {
         "console": {
-            "class": "logging.StreamHandler",
+            "class": "core.logs.GatheringHandler",
             "formatter": "line",
             "filters": ["request_id"],
         }

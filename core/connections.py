@@ -49,6 +49,7 @@ def database(
         words = (f"-c {setting}={ms}" for setting, ms in zip(TIMEOUTS, timeouts_ms, strict=True))
         given["options"] = " ".join([*words, given.get("options", "")]).strip()
     return row | {
+        "ENGINE": "core.postgres",
         "OPTIONS": options | given,
         "CONN_HEALTH_CHECKS": True,
         # A cursor of one transaction is gone in the next one's connection.

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
-from django.db.models import F
-from django.db.models.functions import Greatest
+from django.db.models import F, Sum
+from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -21,7 +21,7 @@ from core.services import Refused
 from core.text import create_with_slug
 
 from . import cache
-from .counters import drifted_posts, real_score
+from .counters import drifted_posts
 from .models import PATH_LEVELS, DebatePost, DebateTopic, DebateVote
 
 if TYPE_CHECKING:
@@ -246,19 +246,21 @@ def vote_post(*, post: DebatePost, user: User, value: int) -> DebatePost:
         )
     else:
         DebateVote.objects.filter(post=post, user=user).delete()
-    sync_score(post.pk)
-    cache.votes_changed(post.topic)
-    post.refresh_from_db(fields=["score"])
+    post.score = sync_score(post.pk)
     post.my_vote = value
+    cache.votes_changed(post.topic)
     return post
 
 
 # --- derived columns ---------------------------------------------------------------
 
 
-def sync_score(post_id: int) -> None:
-    """Recount one post's score. The caller holds the post's row lock."""
-    DebatePost.objects.filter(pk=post_id).update(score=real_score())
+def sync_score(post_id: int) -> int:
+    """Recount one post's score and return it; two queries. The caller holds the post's row lock."""
+    votes = DebateVote.objects.filter(post_id=post_id)
+    score = votes.aggregate(score=Coalesce(Sum("value"), 0))["score"]
+    DebatePost.objects.filter(pk=post_id).update(score=score)
+    return score
 
 
 @transaction.atomic

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from django.template import Context, Template
-from django.test import SimpleTestCase, TestCase
+from django.test import Client, SimpleTestCase, TestCase
 
 from core import member_pages
 from core.member_pages import CSRF, fill
@@ -102,3 +104,24 @@ class WordsTests(TestCase):
                 assert dict(self.pages(user)) == built
             with another_process():
                 assert dict(self.pages(user)) == built
+
+
+class TokenTests(TestCase):
+    """The token of a member's page is one that Django takes, and never twice the same."""
+
+    def test_django_takes_it(self):
+        client, topic = Client(enforce_csrf_checks=True), make_topic()
+        client.force_login(make_user())
+        client.get("/conta/")  # for the cookie
+        found = []
+        for _page in range(3):
+            page = client.get(topic.get_absolute_url()).text
+            (token, *others) = re.findall('name="csrfmiddlewaretoken" value="([^"]+)"', page)
+            assert set(others) <= {token}
+            found.append(token)
+            words = {"content": "Sim.", "spoiler_percent": 0, "csrfmiddlewaretoken": token}
+            assert client.post(f"{topic.get_absolute_url()}responder/", words).status_code == 302
+            client.cookies.pop("fresh")
+        assert len(set(found)) == 3
+        words["csrfmiddlewaretoken"] = token[:-1] + ("a" if token[-1] != "a" else "b")
+        assert client.post(f"{topic.get_absolute_url()}responder/", words).status_code == 403

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,9 +18,10 @@ import pytest
 from django.conf import settings
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from core import cache
 from tests.servers import web_server
 
-from .site import PLAIN, STRAINED, Site
+from .site import PLAIN, STRAINED, Site, Words
 from .watching import Watch
 
 CHROMIUMS = [
@@ -121,16 +123,38 @@ def open_page(transactional_db, in_browser_thread, chromium, server, watch) -> I
     assert watch.problems == []
 
 
+@pytest.fixture(scope="session")
+def doubt() -> Doubt:
+    return Doubt()
+
+
+class Doubt:
+    """The server believes its own copies for a second: those of the test before must be older."""
+
+    def __init__(self) -> None:
+        self.since = 0.0
+
+    def wait(self) -> None:
+        time.sleep(max(0, self.since + cache.NEAR_SECONDS - time.monotonic()))
+
+
 @pytest.fixture
-def site(transactional_db) -> Site:
+def site(transactional_db, doubt) -> Iterator[Site]:
     """One of everything, in the words of a calm reader."""
-    return Site(PLAIN)
+    yield from _site(PLAIN, doubt)
 
 
 @pytest.fixture
-def strained_site(transactional_db) -> Site:
+def strained_site(transactional_db, doubt) -> Iterator[Site]:
     """The same in words that no line can hold."""
-    return Site(STRAINED)
+    yield from _site(STRAINED, doubt)
+
+
+def _site(words: Words, doubt: Doubt) -> Iterator[Site]:
+    site = Site(words)
+    doubt.wait()
+    yield site
+    doubt.since = time.monotonic()
 
 
 def pytest_collection_modifyitems(items):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from contextlib import closing
 from unittest import mock
 from urllib.parse import quote
@@ -122,6 +123,34 @@ def test_it_stops_and_is_killed_under_load_and_no_accepted_reply_is_lost(pair):
         assert load.odd == []
     kept = {content for (content,) in ask(url, "SELECT content FROM debates_debatepost")}
     assert set(load.accepted) - kept == set()
+
+
+def test_kept_pages_go_on_without_postgres_and_say_that_they_are_old(pair):
+    url = pair.new_site("kept")
+    ((slug,),) = ask(url, OPEN_TOPIC)
+    paths = ("/", "/debates/", f"/debates/topico/{slug}/", "/livros/")
+    # a second each: kept by Redis, and believed by the process
+    soon_old = {"REDIS_CACHE_TIMEOUT": "1", **NO_LIMITS}
+    with web_server(DATABASE_URL=url, REDIS_URL=pair.redis_url, **soon_old) as address:
+        stranger, member = Visitor(address), Visitor(address).log_in()
+        assert [stranger.get(path).status for path in paths] == [200] * 4
+        pair.stop("postgres")
+        try:
+            time.sleep(1.1)
+            for path in paths * 2:
+                answer = stranger.get(path)
+                assert answer.status == 200, answer
+                assert answer.headers["Warning"].startswith("110 "), answer
+                assert int(answer.headers["Age"]) >= 1
+                assert answer.headers["Cache-Control"] == "no-store"
+            for answer in (stranger.get("/busca/?q=livro"), member.get("/")):
+                assert is_clear_503(answer), answer
+        finally:
+            pair.start("postgres")
+        deadline = time.monotonic() + 15
+        while stranger.get("/").headers["Warning"]:
+            assert time.monotonic() < deadline, "it shows the old page for ever"
+            time.sleep(0.2)
 
 
 def test_a_restart_in_a_quiet_hour_is_noticed_by_nobody(pair):
