@@ -8,8 +8,10 @@ last tenth of a second with it.
 
 from __future__ import annotations
 
+import io
 import logging
 import os
+import stat
 import threading
 import time
 import weakref
@@ -17,7 +19,10 @@ from collections import deque
 from typing import TextIO
 
 GATHER_SECONDS = 0.1
-PIECE_CHARS = 2000  # at most 4,096 bytes: what several processes write into one pipe stays whole
+PIECE_CHARS = 64_000
+PIPE_CHARS = (
+    1500  # and a line: what several processes write into one pipe stays whole up to 4,096 bytes
+)
 
 
 class GatheringHandler(logging.StreamHandler):
@@ -46,26 +51,39 @@ class GatheringHandler(logging.StreamHandler):
         if record.levelno >= logging.ERROR:
             self.flush()
         elif self._timer is None:
-            # two threads may both start one: the second finds little to write
-            self._timer = threading.Timer(GATHER_SECONDS, self.flush)
-            self._timer.daemon = True
-            self._timer.start()
+            self._start_timer()
+
+    def _start_timer(self) -> None:
+        # two threads may both start one: the second finds little to write
+        self._timer = threading.Timer(GATHER_SECONDS, self.flush)
+        self._timer.daemon = True
+        self._timer.start()
 
     def flush(self) -> None:
         """Write what has gathered, in pieces of whole lines."""
-        self._timer = None
         self.acquire()
         try:
+            most = PIPE_CHARS if self._is_pipe() else PIECE_CHARS
             while self._lines:
-                piece = self._lines.popleft()
-                while self._lines and len(piece) + len(self._lines[0]) <= PIECE_CHARS:
-                    piece += self._lines.popleft()
-                self.stream.write(piece)
+                piece, length = [self._lines.popleft()], 0
+                while self._lines and (length := length + len(piece[-1])) < most:
+                    piece.append(self._lines.popleft())
+                self.stream.write("".join(piece))
                 self.stream.flush()
         except (OSError, ValueError):  # nobody reads any more, or the stream is closed
             self._lines.clear()
         finally:
+            self._timer = None  # not before: a timer that waits for a slow stream is enough
             self.release()
+        if self._lines:  # whoever logged them saw the timer that has just ended
+            self._start_timer()
+
+    def _is_pipe(self) -> bool:
+        """Whether other processes may write between our writes; one that is no file may not."""
+        try:
+            return not stat.S_ISREG(os.fstat(self.stream.fileno()).st_mode)
+        except io.UnsupportedOperation:
+            return False
 
 
 def _start_anew(handler: GatheringHandler | None) -> None:

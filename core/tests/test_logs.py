@@ -11,7 +11,7 @@ import time
 
 from django.test import SimpleTestCase
 
-from core.logs import GATHER_SECONDS, PIECE_CHARS, GatheringHandler, LineFormatter
+from core.logs import GATHER_SECONDS, PIPE_CHARS, GatheringHandler, LineFormatter
 
 
 class Pieces(io.StringIO):
@@ -56,9 +56,10 @@ class GatheringTests(SimpleTestCase):
         assert self.stream.getvalue() == "antes\nerro\n"
 
     def test_pieces_are_whole_lines_small_enough_to_stay_whole_in_a_pipe(self):
+        self.handler._is_pipe = lambda: True
         for number in range(500):
             self.logger.info("%d %s", number, "ã" * 90)
-        self.logger.info("x" * 3 * PIECE_CHARS)
+        self.logger.info("x" * 3 * PIPE_CHARS)
         self.handler.flush()
         assert len(self.stream.pieces) < 100
         for piece in self.stream.pieces[:-1]:
@@ -66,6 +67,22 @@ class GatheringTests(SimpleTestCase):
             assert len(piece.encode()) <= 4096
         numbers = [line.partition(" ")[0] for line in self.stream.getvalue().splitlines()[:-1]]
         assert numbers == [str(number) for number in range(500)]
+
+    def test_what_is_no_pipe_gets_it_in_one_piece(self):
+        for number in range(500):
+            self.logger.info("%d", number)
+        self.handler.flush()
+        assert len(self.stream.pieces) == 1
+
+    def test_a_slow_stream_gathers_no_threads(self):
+        write, before = self.stream.write, threading.active_count()
+        self.stream.write = lambda text: (time.sleep(GATHER_SECONDS * 3), write(text))[1]
+        for number in range(8):
+            self.logger.info("%d", number)
+            time.sleep(GATHER_SECONDS / 2)
+            assert threading.active_count() <= before + 1
+        self.wait()
+        assert len(self.stream.getvalue().splitlines()) == 8
 
     def test_threads_lose_no_line(self):
         def log(name):
