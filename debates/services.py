@@ -232,6 +232,7 @@ def vote_post(*, post: DebatePost, user: User, value: int) -> DebatePost:
     post = (
         DebatePost.objects.select_for_update(no_key=True, of=("self",))
         .select_related("topic", "author")
+        .defer("content", "content_html", "topic__description", "topic__description_html")
         .get(pk=post.pk)
     )
     _require_open(post.topic, post)

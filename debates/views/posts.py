@@ -37,6 +37,10 @@ def post_permalink(request: HttpRequest, post_id: int) -> HttpResponse:
 def get_post(request: HttpRequest, post_id: int) -> DebatePost:
     """Return the post with its debate if this viewer may read it; one query, else ``Http404``."""
     posts = DebatePost.objects.visible_to(request.user).select_related("topic__book", "author")
+    posts = posts.defer(  # long texts of others
+        "topic__description", "topic__description_html", "author__bio", "author__password",
+        "topic__book__description", "topic__book__search_text",
+    )  # fmt: skip
     return get_object_or_404(posts, pk=post_id)
 
 
