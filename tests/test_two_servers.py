@@ -58,10 +58,9 @@ class Browser:
 
 @pytest.fixture
 def servers(transactional_db):
-    with (
-        web_server(RATE_DEBATES_LIST="200/d,6/d") as one,
-        web_server(RATE_DEBATES_LIST="200/d,6/d") as two,
-    ):
+    # with the key of the sessions that the test writes
+    same = {"RATE_DEBATES_LIST": "200/d,6/d", "SECRET_KEY": settings.SECRET_KEY}
+    with web_server(**same) as one, web_server(**same) as two:
         yield one, two
 
 
@@ -77,8 +76,10 @@ def test_two_servers(servers):
         for browser in (nobody, member, author):
             assert browser.ask(server + path).status == 200
 
-    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', author.text(one + path))[1]
-    form = {"csrfmiddlewaretoken": token, "content": "De um servidor.", "spoiler_percent": "0"}
+    text = author.text(one + path)
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', text)
+    assert token, text
+    form = {"csrfmiddlewaretoken": token[1], "content": "De um servidor.", "spoiler_percent": "0"}
     answer = author.ask(f"{one}{path}responder/", "POST", form)
     written = time.monotonic()
     assert answer.status == 302

@@ -27,6 +27,10 @@ class FoldRaceTests(RaceTestCase):
         super().setUp()
         self.topics = [self.topic, *(make_topic(book=self.book) for _n in range(4))]
         self.ids = [topic.pk for topic in self.topics]
+        # so many threads on two cores answer late, and a breaker that opens drops counts
+        patience = mock.patch.object(redis, "READ_SECONDS", 60)
+        patience.start()
+        self.addCleanup(patience.stop)
 
     def batch(self, counts: dict[int, int]) -> None:
         """A batch that waits in Redis, its debates in the order of ``counts``."""
