@@ -26,9 +26,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.cache import caches
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 
 from . import redis
+from .database import DATABASE_GONE
 
 EVERYTHING = "everything"  # the scope of every entry
 KEPT_SECONDS = 24 * 3600  # what Postgres' absence is bridged with
@@ -39,7 +40,6 @@ NEAR_SECONDS = 1.0
 NEAR_MOST = 256  # entries of one process: 256 pages of 60 KB are 18 MB with their gzip
 REBUILD_SECONDS = 1.0  # how long the others leave a rebuild to one reader
 JITTER = 0.1  # so that what was built together does not age together
-DATABASE_GONE = (OperationalError, InterfaceError)
 
 
 @dataclass(frozen=True)

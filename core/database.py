@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, models, transaction
+from django.db import InterfaceError, OperationalError, connection, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+# What Django raises when the server is gone, or a statement ran out of time.
+DATABASE_GONE = (OperationalError, InterfaceError)
 EXTENSIONS = ["pg_trgm"]  # by their names in pg_extension; a hosted Postgres keeps them apart
 _LIFT = (
     "SELECT set_config(name, '0', {local}) FROM "

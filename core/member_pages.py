@@ -102,8 +102,8 @@ def public_page(
                     return _member_page(spec, view, request, query, kwargs)
             request.note = {}  # type: ignore[attr-defined]  # what the view says of its page
             response = view(request, *args, **kwargs)
-            if on_read and response.status_code == 200:
-                on_read(request, request.note)  # type: ignore[attr-defined]
+            if response.status_code == 200:
+                spec.read(request, request.note)  # type: ignore[attr-defined]
             return response
 
         wrapped.public_page = spec  # type: ignore[attr-defined]  # read by PagesMiddleware
@@ -146,8 +146,7 @@ def personal(request: HttpRequest, page: MemberPage, spec: PublicPage) -> HttpRe
     own = _everywhere(request)
     if spec.marks:
         own.update(spec.marks(request, page.note, token))
-    if spec.on_read:
-        spec.on_read(request, page.note)
+    spec.read(request, page.note)
     response = HttpResponse(fill(page.parts, own, token))
     response["Cache-Control"] = "private, no-cache"
     return response

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from csp.middleware import HEADER, CSPMiddleware
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
 from . import refusals
+from .database import DATABASE_GONE
 from .ratelimit import LimitExceeded
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class DatabaseMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if isinstance(exception, (OperationalError, InterfaceError)):
+        if isinstance(exception, DATABASE_GONE):
             logger.error("the database did not answer path=%s: %s", request.path, exception)
             return refusals.unavailable(request)
         return None

@@ -46,6 +46,11 @@ class PublicPage:
     on_read: Callable[[HttpRequest, dict[str, Any]], None] | None = None
     marks: Marks | None = None
 
+    def read(self, request: HttpRequest, note: dict[str, Any]) -> None:
+        """Tell ``on_read``, if there is one, that somebody reads the page."""
+        if self.on_read:
+            self.on_read(request, note)
+
     def query(self, request: HttpRequest) -> str | None:
         """Return the query string with nothing in it but what changes the page.
 

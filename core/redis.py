@@ -165,12 +165,13 @@ os.register_at_fork(after_in_child=_forget_in_child)
 
 
 def _breaker(pool: redis.ConnectionPool) -> Breaker:
-    where = pool.connection_kwargs
-    address = where.get("path") or f"{where.get('host')}:{where.get('port')}"
+    address = _address(pool)
     breaker = _breakers.get(address)
     if breaker is None:
         asker = redis.Redis(
-            connection_pool=Pool(connection_class=pool.connection_class, max_connections=1, **where)
+            connection_pool=Pool(
+                connection_class=pool.connection_class, max_connections=1, **pool.connection_kwargs
+            )
         )
 
         def probe() -> None:
@@ -179,6 +180,12 @@ def _breaker(pool: redis.ConnectionPool) -> Breaker:
         with _breakers_lock:
             breaker = _breakers.setdefault(address, Breaker(address, probe))
     return breaker
+
+
+def _address(pool: redis.ConnectionPool) -> str:
+    """Where a pool leads: its socket, or host and port; databases of one server are one."""
+    where = pool.connection_kwargs
+    return where.get("path") or f"{where.get('host')}:{where.get('port')}"
 
 
 class _Unasked:
@@ -358,8 +365,7 @@ def evicting_server(url: str) -> str:
         except RedisError:
             return ""
     evicts = str(policy.get("maxmemory-policy", "")).startswith("allkeys-")
-    where = server.connection_pool.connection_kwargs
-    return str(where.get("path") or f"{where['host']}:{where['port']}") if evicts else ""
+    return _address(server.connection_pool) if evicts else ""
 
 
 def attempt(alias: str, work: Callable[[redis.Redis], T], default: T) -> T:

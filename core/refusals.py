@@ -5,18 +5,17 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 from django.views import defaults
 
+from .database import DATABASE_GONE
+
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-# The server is gone, or a statement ran out of time.
-DATABASE_GONE = (OperationalError, InterfaceError)
 UNAVAILABLE_SECONDS = 10  # a Postgres that restarts is back by then
 DRAFT_FIELDS = ("title", "description", "content", "text")
 PRIVATE_PATHS = ("/conta/", "/admin/")  # account pages never echo anything

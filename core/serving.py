@@ -120,7 +120,7 @@ class PagesMiddleware:
         page: Page = entry.value
         if self._is_spent(request, page.view):
             return self.get_response(request)
-        _read(request, page)
+        page.view.public_page.read(request, page.note)
         return answer_with(request, page, stale_since=entry.built if stale else 0)
 
     def _build(self, request: HttpRequest, view: View, key: str, found: cache.Look) -> HttpResponse:
@@ -138,7 +138,7 @@ class PagesMiddleware:
         page = page_of(response, request.note)  # type: ignore[attr-defined]
         page.view = view
         cache.keep(PAGES, key, found, page)
-        _read(request, page)
+        page.view.public_page.read(request, page.note)
         return answer_with(request, page)
 
     # --- members -------------------------------------------------------------------
@@ -229,12 +229,6 @@ def _resolved(
         return HttpResponse, None, None, {}
     spec: PublicPage | None = getattr(match.func, "public_page", None)
     return match.func, spec, spec.query(request) if spec else None, match.kwargs
-
-
-def _read(request: HttpRequest, page: Page) -> None:
-    on_read = page.view.public_page.on_read
-    if on_read:
-        on_read(request, page.note)
 
 
 @once
