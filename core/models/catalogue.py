@@ -11,8 +11,8 @@ from django.db.models import F, Q
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from .querysets import AuthorQuerySet, BookQuerySet
-from .text import SLUG_LENGTH, fold
+from ..querysets import AuthorQuerySet, BookQuerySet
+from ..text import SLUG_LENGTH, fold
 
 CLOTHS = 8  # colours of generated covers: .cover--cloth-0 to -7 in the stylesheet
 HALF_STARS = 10  # a rating is 1 to 10 halves of a star

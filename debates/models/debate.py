@@ -15,8 +15,8 @@ from django.utils.translation import gettext_lazy as _
 from core.models import Book
 from core.text import SLUG_LENGTH, fold
 
-from . import visibility
-from .querysets import PostQuerySet, TopicQuerySet
+from .. import visibility
+from ..querysets import PostQuerySet, TopicQuerySet
 
 TITLE_LENGTH = 200
 BODY_LENGTH = 10_000  # characters of Markdown
