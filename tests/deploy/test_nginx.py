@@ -141,9 +141,7 @@ def what_is_not_for_readers_is_not_there(front: Nginx) -> None:
 
 def what_is_too_large_is_refused_in_words(front: Nginx) -> None:
     for size in (1_200_000, 20_000_000):
-        large = front.ask(
-            "/conta/entrar/", "POST", b"x" * 10, Content_Length=str(size)
-        )
+        large = front.ask("/conta/entrar/", "POST", b"x" * 10, Content_Length=str(size))
         assert large.status == 413
         assert "Grande demais" in large.text
         assert large.headers["Content-Type"].startswith("text/html")
