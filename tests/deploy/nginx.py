@@ -125,7 +125,7 @@ class Nginx:
             return Answer(line.getresponse())
 
     def log(self) -> str:
-        return (self.folder / "logs/cgbookstore.log").read_text()
+        return (self.folder / "logs/access.log").read_text()
 
     def stop(self) -> None:
         self.process.terminate()
