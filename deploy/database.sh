@@ -7,6 +7,16 @@ fail() {
     exit 1
 }
 
+# A variable that is not set is looked up in the site's own file, so that a person need not export it.
+env_file=${CGB_ENV_FILE:-/etc/cgbookstore/env}
+if [[ -r $env_file ]]; then
+    for name in DATABASE_URL BACKUP_DATABASE_URL BACKUP_DIR BACKUP_KEEP BACKUP_FREE_MB PG_BIN; do
+        if [[ -z ${!name:-} ]]; then
+            printf -v "$name" %s "$(sed -n "s/^$name=//p" "$env_file" | tail -n 1)"
+        fi
+    done
+fi
+
 # The address without its password, which goes into the environment: arguments are everybody's to read.
 address=${BACKUP_DATABASE_URL:-${DATABASE_URL:?DATABASE_URL is not set}}
 pattern='^(postgres(ql)?://[^:@/]+)(:([^@/]*))?(@.*)$'

@@ -7,7 +7,6 @@ import http.client
 import os
 import re
 import shutil
-import signal
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -86,9 +85,11 @@ class Nginx:
     def point_at(self, upstreams: list[str]) -> None:
         """Write the upstream as ``upstream.conf`` has it, with other servers."""
         text = (SOURCE / "upstream.conf").read_text()
-        lines = "".join(f"    server {where} max_fails=0;\n" for where in upstreams)
-        text, found = re.subn(r"(?m)^ *server .*\n", lines, text)
-        assert found == 1
+        words = set(re.findall(r"(?m)^ *server \S+ (.*)\n", text))
+        assert len(words) == 1, "two servers of one kind"
+        text = re.sub(r"(?m)^ *server .*\n", "", text)
+        lines = "".join(f"    server {where} {''.join(words)}\n" for where in upstreams)
+        text = text.replace("upstream cgbookstore {\n", f"upstream cgbookstore {{\n{lines}")
         (self.folder / "cgbookstore/upstream.conf").write_text(text)
 
     def check(self) -> None:
@@ -96,9 +97,6 @@ class Nginx:
         said = subprocess.run([*self.words, "-t"], capture_output=True, text=True, check=False)
         assert said.returncode == 0, said.stderr
         assert "[warn]" not in said.stderr, said.stderr
-
-    def reload(self) -> None:
-        self.process.send_signal(signal.SIGHUP)
 
     def listens(self) -> bool:
         assert self.process.poll() is None, f"nginx ended with {self.process.returncode}"
@@ -140,7 +138,8 @@ class Nginx:
 def nginx(*addresses: str) -> Iterator[Nginx]:
     """Yield nginx before the web servers at ``addresses`` (``http://host:port``)."""
     with reachable_folder() as folder:
-        found = Nginx(folder, [address.removeprefix("http://") for address in addresses])
+        upstreams = [address.removeprefix("http://") for address in addresses]
+        found = Nginx(folder, upstreams)
         try:
             yield found
         finally:

@@ -69,6 +69,7 @@ class Place:
             "DATABASE_URL": f"{self.url()}?pgbouncer=true&connect_timeout=5",
             "BACKUP_DIR": str(self.folder),
             "BACKUP_FREE_MB": "1",
+            "CGB_ENV_FILE": os.devnull,
             **changes,
         }
         return subprocess.run(
@@ -247,6 +248,14 @@ def test_what_is_in_the_way_is_said_and_older_ones_stay(place, changes, said):
     assert done.returncode == 1, done.stdout
     assert said in done.stderr
     assert place.files() == ["cgbookstore-20240101T000000Z.dump"]
+
+
+def test_what_is_not_set_stands_in_the_sites_file(place, tmp_path):
+    env = tmp_path / "env"
+    env.write_text(f"SECRET_KEY=x\n#PG_BIN=/nowhere\nDATABASE_URL={place.url()}\nBACKUP_KEEP=0\n")
+    words = {"CGB_ENV_FILE": str(env), "DATABASE_URL": ""}
+    assert "BACKUP_KEEP is a number" in place.run("backup.sh", **words).stderr
+    assert place.backup(**words, BACKUP_KEEP="3").exists()  # what is set wins
 
 
 def test_programs_older_than_the_server_are_refused(place, tmp_path):

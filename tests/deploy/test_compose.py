@@ -175,6 +175,9 @@ def test_who_reaches_whom():
 def test_nginx_finds_both_and_its_files():
     upstream = tree.read("deploy/nginx/upstream.compose.conf")
     assert re.findall(r"server (\S+):8000", upstream) == ["web-1", "web-2"]
+    on_a_server = tree.read("deploy/nginx/upstream.conf")  # the one that the tests run
+    for words in (r"server \S+ (.*);", r"keepalive\S* .*;"):
+        assert re.findall(words, upstream) == re.findall(words, on_a_server)
     mounted = dict(
         reversed(volume.removesuffix(":ro").rsplit(":", 1))
         for volume in SERVICES["nginx"]["volumes"]

@@ -134,7 +134,9 @@ def the_request_has_one_name(front: Nginx) -> None:
 
 
 def what_is_not_for_readers_is_not_there(front: Nginx) -> None:
-    assert front.ask("/metrics").status == 404
+    assert front.ask("/metrics").status == front.ask("/readyz").status == 404
+    assert "X-Request-ID" not in front.ask("/readyz").headers  # the site was not asked
+    assert front.ask("/healthz").status == 200
     for path in ("/nginx/volta-ja.html", "/nginx/", "/cgbookstore/site.conf", "/tls/privkey.pem"):
         assert front.ask(path).status == 404, path
 

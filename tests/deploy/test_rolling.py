@@ -18,7 +18,7 @@ from tests.servers import free_port, web_server
 from .nginx import SITE, Nginx, nginx
 
 READERS, WRITERS = 3, 3
-ROUNDS = 2
+ROUNDS = 1
 SETTLED_SECONDS = 1.0
 WORDS = {
     "SITE_URL": f"https://{SITE}",
@@ -142,7 +142,7 @@ def test_a_rolling_restart_loses_no_request(transactional_db, ports):
         assert load.errors == []
         assert odd(load) == []
         asked = sum(len(browser.counted) for browser in load.browsers)
-        assert asked > 300
+        assert asked > 200
         # what was acknowledged is there, and nothing that was sent once is there twice
-        assert DebatePost.objects.count() == load.accepted > 30
+        assert DebatePost.objects.count() == load.accepted > 20
         assert max(browser.slowest for browser in load.browsers) < 10
