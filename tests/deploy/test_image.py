@@ -14,9 +14,14 @@ from django.conf import settings
 
 from core.embedded import procfile
 from tests.conventions import tree
+from tests.servers import child_environment
 
 DOCKERFILE = "deploy/Dockerfile"
 IGNORED = "deploy/Dockerfile.dockerignore"
+NOT_THE_SITE = {
+    "CHANGELOG.md", "CONTRIBUTING.md", "README.md", "benchmarks", "conftest.py", "dev.py", "docs",
+    "pyproject.toml", "test_performance.py", "tests",
+}  # fmt: skip
 SECRET = re.compile(r"(SECRET|PASSWORD|TOKEN|_KEY|DATABASE_URL|REDIS_URL|EMAIL_URL|DSN)", re.I)
 
 
@@ -93,6 +98,13 @@ def test_the_context_has_what_is_copied_and_no_more():
     assert not any(path.startswith("tests") for path in wanted)
 
 
+def test_nothing_of_the_site_is_left_out():
+    top = {path.partition("/")[0] for path in tree.paths()}
+    stays = {path for path in top if path.startswith((".", "requirements-"))} | NOT_THE_SITE
+    ours = {path.partition("/")[0] for sources, _target in copied() for path in sources}
+    assert top - stays - {"deploy", "requirements.txt"} == ours - {"deploy"}
+
+
 @pytest.fixture
 def image(tmp_path) -> Path:
     """A folder with exactly what the image has of the tree."""
@@ -124,8 +136,6 @@ def test_what_is_copied_is_a_whole_site(image):
     assert (image / "staticfiles/staticfiles.json").exists()
     (image / "srv").mkdir()
     (image / "srv/site.of-the-release-before.css").touch()
-    from tests.servers import child_environment
-
     released = subprocess.run(
         [image / "deploy/release", image / "srv"],
         cwd="/",
@@ -140,8 +150,6 @@ def test_what_is_copied_is_a_whole_site(image):
 
 @pytest.mark.django_db
 def test_a_release_migrates_and_keeps_older_files(image):
-    from tests.servers import child_environment
-
     (image / "staticfiles").mkdir()
     (image / "staticfiles/new.css").touch()
     (image / "srv").mkdir()
