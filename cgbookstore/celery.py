@@ -42,6 +42,12 @@ SCHEDULE = {
         "schedule": crontab(minute="40", hour="4"),
         "expire_seconds": 3600,
     },
+    # Count and mail the week that has ended, on Monday; on another day, if Monday was missed.
+    "weekly-report": {
+        "task": "debates.tasks.weekly_report",
+        "schedule": crontab(minute="0", hour="6"),
+        "expire_seconds": 3600,
+    },
 }
 
 

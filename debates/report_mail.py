@@ -1,0 +1,50 @@
+"""The weekly report in the mail of staff."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import transaction
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import translation
+
+from accounts.models import User
+from core import mail
+from core.queues import BULK
+
+from . import reports
+from .models import WeeklyReport
+
+
+@transaction.atomic
+def tell_staff() -> int:
+    """Keep the full weeks that are missing and mail the last one; return how many mails.
+
+    The row of a week and its mails commit together: whoever finds the row has nothing to send.
+    """
+    report = reports.write_missing()
+    return 0 if report is None else _post(report)
+
+
+def _post(report: WeeklyReport) -> int:
+    """Write one mail to each active member of staff with an address; two queries each."""
+    staff = User.objects.filter(is_staff=True, is_active=True).exclude(email="").order_by("pk")
+    with translation.override(settings.LANGUAGE_CODE):
+        context = {
+            "report": report,
+            "last_day": report.week + reports.WEEK - reports.DAY,
+            "lines": reports.lines(report),
+            "url": settings.SITE_URL and settings.SITE_URL + reverse("staff_overview"),
+        }
+        words = {
+            "subject": render_to_string("emails/weekly_report_subject.txt", context).strip(),
+            "text": render_to_string("emails/weekly_report.txt", context),
+            "html": render_to_string("emails/weekly_report.html", context),
+        }
+    posted = [
+        mail.post(
+            to=person.email, queue=BULK, key=f"weekly-report:{report.week}:{person.pk}", **words
+        )
+        for person in staff
+    ]
+    return len([one for one in posted if one is not None])
