@@ -118,7 +118,7 @@ def _labels(chart: Chart) -> SafeString:
     """What stands under the axis: the last point's label, and every n-th before it."""
     every = -(-len(chart.points) // LABELS) or 1
     step, last = _step(chart), len(chart.points) - 1
-    shown = [n for n in range(last, -1, -every)]
+    shown = range(last, -1, -every)
     return format_html_join(
         "",
         '<text class="chart__words" x="{}" y="{}" text-anchor="{}">{}</text>',

@@ -129,9 +129,7 @@ def _servers() -> list[Server]:
     asked[1].append(str(BROKER))
     found = [Server("Postgres", _timed(_ask_postgres))]
     for client, uses in known.values():
-        found.append(
-            Server(f"Redis: {', '.join(uses)}", _answer(client, lambda c: _timed(c.ping)))
-        )
+        found.append(Server(f"Redis: {', '.join(uses)}", _answer(client, lambda c: _timed(c.ping))))
     return found
 
 

@@ -17,14 +17,13 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime, time, timedelta
 from statistics import median
 
-from django.db import transaction
 from django.db.models import Min, OuterRef, Subquery
 from django.utils import timezone
 from django.utils.formats import number_format
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
+from core.words import span
 
 from .models import DebatePost, DebateTopic, WeeklyReport
 
@@ -69,8 +68,8 @@ def figures(week: date) -> Figures:
     """Count a week, or what there is of it so far. Three queries over ranges of that week."""
     members = User.objects.filter(is_active=True, **within("date_joined", week))
     posts = DebatePost.objects.published().filter(**within("created_at", week))
-    topics = _with_first_reply().filter(**within("created_at", week))
-    waits = list(topics.order_by().values_list("created_at", "first_reply_at"))
+    topics = DebateTopic.objects.published().filter(**within("created_at", week))
+    waits = list(topics.values_list("created_at", _first_reply()))
     seconds = [(first - opened).total_seconds() for opened, first in waits if first]
     return Figures(
         new_members=members.count(),
@@ -84,18 +83,16 @@ def figures(week: date) -> Figures:
 def waiting_topics() -> list[DebateTopic]:
     """Return open debates of the last four weeks without an answer, longest wait first; one query."""
     since = begins(current_week() - WAITING_WEEKS * WEEK)
-    topics = _with_first_reply().filter(created_at__gte=since, is_locked=False)
-    waiting = topics.filter(first_reply_at=None).for_list()
-    return list(waiting.order_by("created_at", "pk")[:WAITING_SHOWN])
+    topics = DebateTopic.objects.published().filter(created_at__gte=since, is_locked=False)
+    waiting = topics.alias(first_reply_at=_first_reply()).filter(first_reply_at=None)
+    return list(waiting.for_list().order_by("created_at", "pk")[:WAITING_SHOWN])
 
 
-def _with_first_reply():
-    """Published debates with ``first_reply_at``: of the first visible reply by another person."""
+def _first_reply() -> Subquery:
+    """When somebody but its creator first answered a debate, visibly: one probe of an index each."""
     replies = DebatePost.objects.filter(topic=OuterRef("pk"), is_deleted=False)
     first = replies.exclude(author=OuterRef("creator")).order_by("created_at")
-    return DebateTopic.objects.published().annotate(
-        first_reply_at=Subquery(first.values("created_at")[:1])
-    )
+    return Subquery(first.values("created_at")[:1])
 
 
 def write_missing(*, today: date | None = None) -> WeeklyReport | None:
@@ -128,22 +125,6 @@ LABELS = {
     "unanswered_topics": _("Debates sem resposta"),
     "first_reply_seconds": _("Até a primeira resposta"),
 }
-
-
-def span(seconds: float | None) -> str:
-    """How long ``seconds`` are, in two units at the most; a dash for ``None``."""
-    if seconds is None:
-        return "–"
-    minutes = round(seconds / 60)
-    if minutes < 1:
-        return gettext("menos de 1 min")
-    hours, minutes = divmod(minutes, 60)
-    if not hours:
-        return gettext("%(minutes)d min") % {"minutes": minutes}
-    if hours < 48:
-        return gettext("%(hours)d h %(minutes)02d min") % {"hours": hours, "minutes": minutes}
-    days, hours = divmod(hours, 24)
-    return gettext("%(days)d dias %(hours)d h") % {"days": days, "hours": hours}
 
 
 @dataclass(frozen=True)

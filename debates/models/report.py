@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 DRIFT_LINES = 100  # kept of one night; the log has all of them
@@ -32,6 +33,7 @@ class WeeklyReport(models.Model):
         verbose_name = _("relatório da semana")
         verbose_name_plural = _("relatórios da semana")
         ordering = ["-week"]
+        default_permissions = ("view",)
         constraints = [
             models.CheckConstraint(
                 condition=Q(week__iso_week_day=1), name="weekly_report_begins_on_monday"
@@ -64,6 +66,7 @@ class DriftReport(models.Model):
         verbose_name = _("recontagem")
         verbose_name_plural = _("recontagens")
         ordering = ["-night"]
+        default_permissions = ("view",)
         constraints = [
             models.CheckConstraint(
                 condition=Q(finished_runs__lte=F("runs")), name="drift_report_finished_were_begun"
@@ -72,3 +75,9 @@ class DriftReport(models.Model):
 
     def __str__(self) -> str:
         return date_format(self.night, "SHORT_DATE_FORMAT")
+
+    @property
+    def sentences(self) -> list[str]:
+        """``lines`` in the reader's words."""
+        words = gettext("Debate %(topic)s: %(counter)s era %(stored)s, é %(real)s")
+        return [words % line for line in self.lines]

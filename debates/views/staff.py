@@ -19,8 +19,8 @@ from debates import overview
 def staff_overview(request: HttpRequest) -> HttpResponse:
     """How the community and the machinery are; for staff.
 
-    Queries: reports, this week so far (three, none while it is kept), debates that wait (the
-    same), recounts, and the five of ``core.operations``.
+    Queries: this week so far and the debates that wait, four, none while they are kept; reports,
+    recounts, the last drift; the five of ``core.operations``.
     """
     context = {**overview.community(), "system": operations.overview()}
     return render(request, "debates/staff_overview.html", context)
