@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from time import perf_counter
 from typing import TypeVar
 
 from django.conf import settings
 from django.db import connection
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django_celery_beat.models import PeriodicTask
 from django_celery_results.models import TaskResult
@@ -77,7 +75,10 @@ class Overview:
     mail: MailState
     schedule: list[PeriodicTask]
     failures: list[TaskResult]
-    asked_at: datetime
+
+    @property
+    def is_well(self) -> bool:
+        return all(part.is_well for part in (*self.servers, *self.queues, self.mail))
 
 
 def overview() -> Overview:
@@ -99,7 +100,6 @@ def overview() -> Overview:
             .order_by("-date_done")
             .only("task_name", "date_done")[:FAILURES_SHOWN]
         ),
-        asked_at=timezone.now(),
     )
 
 

@@ -133,7 +133,7 @@ class CommunityTests(PageTestCase):
         yesterday = timezone.localdate() - timedelta(days=1)
         assert f"O que estava errado em {yesterday:%d/%m/%Y}" in text
         assert text.count("Debate 7:") == 10
-        assert '<td class="danger">1 de 2</td>' in text
+        assert '<td class="danger">1/2</td>' in text
 
     def test_the_running_week_is_counted_anew_when_the_next_one_begins(self):
         make_topic()

@@ -140,6 +140,7 @@ VISITS = {
     "edit_review": Visit("/livros/{book}/resenha/", "member"),
     "edit_review_new": Visit("/livros/{other_book}/resenha/", "member"),
     "delete_review": Visit("/livros/{book}/resenha/apagar/", "member"),
+    "staff_overview": Visit("/equipe/", "staff"),
     "topic_detail_staff": Visit("/debates/topico/{topic}/", "staff", "open the menu"),
 }
 
