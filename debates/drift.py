@@ -61,7 +61,7 @@ def _repair(night: date, topic_id: int) -> None:
     free = max(0, DRIFT_LINES - len(report.lines))
     report.lines += [_line(topic_id, name, *values) for name, values in drift.items()][:free]
     report.drifted += 1
-    report.save(update_fields=["lines", "drifted"])
+    report.save(update_fields=["lines", "drifted"] if free else ["drifted"])
 
 
 def _line(topic_id: int, counter: str, stored: Any, real: Any) -> dict[str, Any]:

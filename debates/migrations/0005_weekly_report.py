@@ -17,8 +17,8 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('night', models.DateField(unique=True, verbose_name='noite')),
-                ('runs', models.PositiveIntegerField(default=0, verbose_name='começos')),
-                ('finished_runs', models.PositiveIntegerField(default=0, verbose_name='até o fim')),
+                ('runs', models.PositiveIntegerField(default=0, verbose_name='vezes que começou')),
+                ('finished_runs', models.PositiveIntegerField(default=0, verbose_name='vezes que terminou')),
                 ('checked', models.PositiveBigIntegerField(default=0, verbose_name='debates recontados')),
                 ('drifted', models.PositiveIntegerField(default=0, verbose_name='debates corrigidos')),
                 ('lines', models.JSONField(default=list, encoder=django.core.serializers.json.DjangoJSONEncoder, verbose_name='contadores errados')),

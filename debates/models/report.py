@@ -56,8 +56,8 @@ class DriftReport(models.Model):
     """
 
     night = models.DateField(_("noite"), unique=True)
-    runs = models.PositiveIntegerField(_("começos"), default=0)
-    finished_runs = models.PositiveIntegerField(_("até o fim"), default=0)
+    runs = models.PositiveIntegerField(_("vezes que começou"), default=0)
+    finished_runs = models.PositiveIntegerField(_("vezes que terminou"), default=0)
     checked = models.PositiveBigIntegerField(_("debates recontados"), default=0)
     drifted = models.PositiveIntegerField(_("debates corrigidos"), default=0)
     lines = models.JSONField(_("contadores errados"), default=list, encoder=DjangoJSONEncoder)
