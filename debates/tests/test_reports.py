@@ -201,6 +201,13 @@ class TaskTests(TaskTestCase):
         assert self.weeks()[-4:] == [date(2026, 11, day) for day in (2, 9, 16, 23)]
         assert self.mails() == self.expected(date(2026, 11, 23))
 
+    def test_an_older_week_that_is_missing_is_not_mailed_after_the_last_one(self):
+        self.run_at(at(23, 6))
+        WeeklyReport.objects.filter(week=date(2026, 11, 9)).delete()
+        self.run_at(at(24, 6))
+        assert date(2026, 11, 9) in self.weeks()
+        assert self.mails() == self.expected(WEEK)
+
     def test_no_week_before_the_first_account(self):
         User.objects.update(date_joined=at(11))
         self.run_at(at(30, 6))

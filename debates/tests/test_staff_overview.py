@@ -15,7 +15,7 @@ from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 from django_celery_results.models import TaskResult
 
-from core import beat, cache, heartbeat, mail, queues
+from core import beat, cache, heartbeat, mail, operations, queues, redis
 from core.models import OutgoingMail
 from debates import reports
 from debates.models import DriftReport, WeeklyReport
@@ -157,7 +157,8 @@ class SystemTests(PageTestCase):
         assert text.count(">atendida<") == len(queues.NAMES)
         assert text.count(">responde<") == 2  # Postgres, and one Redis with all its rooms
         assert "Redis: páginas, sessões, limites, tarefas" in text
-        assert text.count("0 tarefas na fila") == len(queues.NAMES)
+        for waiting in operations.queue_lengths().values():
+            assert f"<td>{waiting} tarefa" in text
         assert "em dia" in text
         assert "weekly-report" in text
         assert "sem resposta" not in re.sub("(?i)debates sem resposta", "", text)
@@ -180,6 +181,17 @@ class SystemTests(PageTestCase):
         assert ">atrasado<" in text
         assert "1 por enviar; o primeiro há 2 h 00 min" in text
         assert "core.tasks.x" in text
+
+    def test_what_waits_in_a_queue_is_counted(self):
+        before = operations.queue_lengths()
+        broker = redis.client_at(settings.CELERY_BROKER_URL)
+        broker.rpush(queues.BULK, "um", "dois")
+        try:
+            after = operations.queue_lengths()
+        finally:
+            broker.lrem(queues.BULK, 0, "um")
+            broker.lrem(queues.BULK, 0, "dois")
+        assert after == {**before, queues.BULK: before[queues.BULK] + 2}
 
 
 class CostTests(PageTestCase):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 from django.test import TransactionTestCase
 from django.utils import timezone
 
 from accounts.models import User
 from core.models import OutgoingMail
-from debates import tasks
+from debates import drift, tasks
 from debates.models import DebateTopic, DriftReport, WeeklyReport
 from debates.reports import WEEK, WEEKS_SHOWN, current_week
 from tests.factories import make_post, make_staff, make_topic
@@ -41,3 +42,13 @@ class DriftTests(TransactionTestCase):
         assert row.drifted == 8
         found = sorted(line["topic"] for line in row.lines)
         assert found == sorted(DebateTopic.objects.values_list("pk", flat=True))
+
+    def test_repairs_of_different_debates_are_all_noted(self):
+        ids = [make_topic().pk for _n in range(4 * WORKERS)]
+        DebateTopic.objects.update(posts_count=9)
+        night = timezone.localdate()
+        DriftReport.objects.create(night=night)
+        at_once([partial(drift._repair, night, pk) for pk in ids])
+        row = DriftReport.objects.get()
+        assert row.drifted == len(ids)
+        assert sorted(line["topic"] for line in row.lines) == ids
