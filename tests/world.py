@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 from accounts.models import BookReview, ShelfItem, User
 from accounts.services import record_progress, shelve_book, write_review
+from core import mail
 from core.models import Author, Book, BookAuthor, Category
 from core.text import fold
 from debates.models import DebateTopic, DebateVote, DriftReport, WeeklyReport
@@ -81,6 +82,7 @@ class World:
             post = make_post(self.topic, author=user, parent=parent)
             make_post(topic, author=self.reader)
             DebateVote.objects.create(post=post, user=self.reader, value=1)
+            mail.post(to=user.email, subject="Notícias do mundo", text="Uma.")
         weeks = [MONDAY - n * timedelta(weeks=1) for n in range(start, rows)]
         WeeklyReport.objects.bulk_create(
             WeeklyReport(week=week, new_members=1, new_topics=1, new_posts=1, unanswered_topics=1)
