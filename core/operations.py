@@ -78,7 +78,11 @@ class Overview:
 
     @property
     def is_well(self) -> bool:
-        return all(part.is_well for part in (*self.servers, *self.queues, self.mail))
+        return (
+            all(server.is_well for server in self.servers)
+            and all(queue.is_well for queue in self.queues)
+            and self.mail.is_well
+        )
 
 
 def overview() -> Overview:
@@ -116,7 +120,9 @@ def queue_lengths() -> dict[str, int | None]:
             return pipe.execute()
 
     found = _answer(redis.client_at(settings.CELERY_BROKER_URL), ask)
-    return dict(zip(queues.NAMES, found or [None] * len(queues.NAMES), strict=True))
+    if found is None:
+        return dict.fromkeys(queues.NAMES)
+    return dict(zip(queues.NAMES, found, strict=True))
 
 
 def _servers() -> list[Server]:
