@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.db import transaction
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import translation
 
 from accounts.models import User
 from core import mail
+from core.database import without_statement_timeout
 from core.queues import BULK
 
 from . import reports
 from .models import WeeklyReport
 
 
-@transaction.atomic
 def tell_staff() -> int:
     """Keep the full weeks that are missing and mail the last one; return how many mails.
 
     The row of a week and its mails commit together: whoever finds the row has nothing to send.
     """
-    report = reports.write_missing()
-    return 0 if report is None else _post(report)
+    with without_statement_timeout():
+        report = reports.write_missing()
+        return 0 if report is None else _post(report)
 
 
 def _post(report: WeeklyReport) -> int:
