@@ -36,14 +36,18 @@ def _post(report: WeeklyReport) -> int:
             "lines": reports.lines(report),
             "url": settings.SITE_URL and settings.SITE_URL + reverse("staff_overview"),
         }
-        words = {
-            "subject": render_to_string("emails/weekly_report_subject.txt", context).strip(),
-            "text": render_to_string("emails/weekly_report.txt", context),
-            "html": render_to_string("emails/weekly_report.html", context),
-        }
+        subject, text, html = (
+            render_to_string(f"emails/weekly_report{part}", context)
+            for part in ("_subject.txt", ".txt", ".html")
+        )
     posted = [
         mail.post(
-            to=person.email, queue=BULK, key=f"weekly-report:{report.week}:{person.pk}", **words
+            to=person.email,
+            subject=subject,
+            text=text,
+            html=html,
+            queue=BULK,
+            key=f"weekly-report:{report.week}:{person.pk}",
         )
         for person in staff
     ]

@@ -95,14 +95,14 @@ def _first_reply() -> Subquery:
     return Subquery(first.values("created_at")[:1])
 
 
-def write_missing(*, today: date | None = None) -> WeeklyReport | None:
+def write_missing() -> WeeklyReport | None:
     """Count and keep each full week that is missing, at most ``WEEKS_SHOWN`` back.
 
     Returns the last full week if this call was the one to write it, so that it is told once;
     ``None`` otherwise. Weeks before the first account are left out. Safe to run twice at
     once: the second waits at the insert and finds the row.
     """
-    last = week_of(today or timezone.localdate()) - WEEK
+    last = current_week() - WEEK
     weeks = [last - n * WEEK for n in range(WEEKS_SHOWN)]
     known = set(WeeklyReport.objects.filter(week__in=weeks).values_list("week", flat=True))
     first = User.objects.aggregate(first=Min("date_joined"))["first"]
@@ -151,7 +151,7 @@ def lines(report: WeeklyReport) -> list[Line]:
 
 def shown(name: str, value: int | None) -> str:
     """The value of a figure in the reader's language."""
-    return span(value) if name == "first_reply_seconds" else str(number_format(value))
+    return span(value) if name == "first_reply_seconds" else str(number_format(value or 0))
 
 
 def _change(name: str, before: int | None, now: int | None) -> str:
