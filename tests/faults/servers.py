@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,9 +18,8 @@ import psycopg2
 import pytest
 from django.conf import settings
 
-import dev
 from core import embedded
-from core.embedded import account, postgres
+from core.embedded import account, postgres, throwaway
 from core.embedded.processes import free_port, identity
 from tests.servers import child_environment
 
@@ -95,23 +93,8 @@ class Pair:
 @contextlib.contextmanager
 def private_pair() -> Iterator[Pair]:
     """Yield a pair of the tests' own; it and its data are gone after."""
-    with reachable_folder() as folder:
-        try:
-            yield Pair(folder)
-        finally:
-            embedded.remove(folder)
-
-
-@contextlib.contextmanager
-def reachable_folder() -> Iterator[Path]:
-    """A folder that the account of Postgres reaches; `dev.py test` removes what a killed run left."""
-    folder = Path(tempfile.mkdtemp(prefix=dev.TEST_PREFIX))
-    try:
-        folder.chmod(0o755)
-        (folder / "owner").write_text(f"{os.getpid()} {identity(os.getpid())}")
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with throwaway.folder() as folder:
+        yield Pair(folder)
 
 
 def ask(url: str, sql: str, *words: object) -> list[tuple]:
@@ -219,7 +202,7 @@ def pgbouncer(
 
     ``more`` is lines of its configuration, where ``{folder}`` is where those files are.
     """
-    with reachable_folder() as folder:
+    with throwaway.folder() as folder:
         for name, text in (files or {}).items():
             (folder / name).write_text(text)
         found = Bouncer(pair, folder, modes, more)

@@ -1,0 +1,135 @@
+"""``python3 dev.py drill``: take every part of the site away under load and see what is lost.
+
+``python -m drills FOLDER``, a throw-away folder in which Postgres and Redis may already run, with
+the environment of ``dev.py``. Exit code 1 when something acknowledged is lost or done twice, when
+a reader saw an error that the fault does not excuse, or when the site did not recover.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.__main__ import commit
+
+from . import faults, report, verdict
+from .client import GOOD, Client
+from .faults import FAULTS, NAMES, NOTHING, Fault, Recovery, Row
+from .ledger import Ledger
+from .load import Load
+from .stage import Stage, StageFailed
+
+USUAL_SECONDS, QUICK_SECONDS = 12, 3
+WARM_SECONDS = 3
+MOST_SENTENCES = 40
+MAY_SEND_TWICE = ("worker", "bulk", "postgres")  # who cuts a mail off between hand-over and note
+BEFORE_SECONDS = 5  # a mail may have been handed over so long before its worker was hit
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def arguments(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="dev.py drill", description="Take every part of the site away under load."
+    )
+    parser.add_argument("folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--quick", action="store_true", help=f"{QUICK_SECONDS} s a fault, and a hasty Beat"
+    )
+    parser.add_argument("--only", help=f"some of: {', '.join(NAMES)}; with commas")
+    parser.add_argument("--seconds", type=float, help=f"of one fault; usually {USUAL_SECONDS}")
+    parser.add_argument(
+        "--write", action="store_true", help="put the table into docs/reliability.md"
+    )
+    asked = parser.parse_args(words)
+    names = asked.only.split(",") if asked.only else NAMES
+    if unknown := set(names) - set(NAMES):
+        parser.error(
+            f"there is no fault {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}"
+        )
+    asked.faults = [fault for fault in FAULTS if fault.name in names]
+    asked.seconds = asked.seconds or (QUICK_SECONDS if asked.quick else USUAL_SECONDS)
+    return asked
+
+
+def drill(stage: Stage, asked: Sequence[Fault], seconds: float) -> tuple[list[Row], list[str]]:
+    """Each fault in turn under one load; the rows, and every sentence about what went wrong."""
+    client, ledger = Client(stage.port), Ledger()
+    recovery, rows = Recovery(stage, client, ledger), []
+    with Load(client, ledger, stage.known) as load:
+        time.sleep(WARM_SECONDS)
+        client.asked.clear()  # what was cold is of no interest, but its writes are
+        for fault in asked:
+            row = faults.run(fault, stage, client, recovery, seconds)
+            rows.append(row)
+            say("  " + " | ".join(report.cells(row)))
+    last = recovery.background(time.monotonic())
+    wrong = [f"the drill itself failed: {problem!r}" for problem in load.problems]
+    if last is None:
+        wrong.append("mail or heartbeat did not come after the last fault")
+    disturbed = [
+        (row.began - BEFORE_SECONDS, row.ended + (row.background or 0.0) + seconds)
+        for row in rows
+        if row.fault.name.startswith(MAY_SEND_TWICE)
+    ]
+    evidence = verdict.Evidence(stage, ledger, stage.sink, disturbed)
+    wrong += [
+        f"{row.fault.title}: {count} × {kind}" for row in rows for kind, count in row.wrong.items()
+    ]
+    wrong += [
+        f"{row.fault.title}: did not recover"
+        for row in rows
+        if row.site is None or row.background is None
+    ]
+    if not rows or not any(one.kind == GOOD for one in client.asked):
+        wrong.append("nothing was measured")
+    wrong += verdict.compare(evidence)
+    stage.known["tally"] = verdict.tally(evidence)
+    return rows, wrong
+
+
+def main(words: list[str]) -> int:
+    asked = arguments(words)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(143))
+    began = time.monotonic()
+    stage = Stage(asked.folder.resolve(), dict(os.environ), hasty=asked.quick, say=say)
+    try:
+        with stage.running():
+            chosen = asked.faults if NOTHING in asked.faults else [NOTHING, *asked.faults]
+            rows, wrong = drill(stage, chosen, asked.seconds)
+    except StageFailed as error:
+        say(f"The drill could not be held: {error}")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    found: dict[str, object] = {
+        "day": time.strftime("%Y-%m-%d"),
+        "commit": commit(),
+        "seconds a fault": f"{asked.seconds:g}",
+        "cores": os.cpu_count(),
+        **stage.known["tally"],
+        "minutes": round((time.monotonic() - began) / 60, 1),
+    }
+    label = "try" if asked.quick or asked.only else "drill"
+    text = report.write(rows, found, wrong, label)
+    say(f"\n{text}")
+    if asked.write:
+        report.into_docs(text)
+    if wrong:
+        say("\n".join(wrong[:MOST_SENTENCES]))
+        say(f"{len(wrong)} things are wrong.")
+    else:
+        say("Nothing acknowledged is lost, nothing was done twice.")
+    return int(bool(wrong))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
