@@ -18,27 +18,29 @@ import django
 from benchmarks.prepare import log_in
 
 MEMBERS = 240  # so many that no limit of settings.RATES is reached in a quarter of an hour
+FORGETFUL = 1_500  # who ask for a new password, one a second: each of them once
 PASSWORD = "so-para-o-ensaio-2026"  # noqa: S105  of accounts that live as long as the drill
 HASTY_SECONDS = 4
 
 
-def members() -> list[dict]:
-    """Accounts with an address and a password, already logged in."""
+def people(name: str, number: int):
+    """``number`` new accounts with an address and a password, called ``name`` and a number."""
     from django.contrib.auth.hashers import make_password
 
     from accounts.models import User
 
     hashed = make_password(PASSWORD)
-    names = [f"ensaio{number:03}" for number in range(MEMBERS)]
+    names = [f"{name}{place:04}" for place in range(number)]
     User.objects.bulk_create(
-        [User(username=name, email=f"{name}@example.com", password=hashed) for name in names]
+        [User(username=each, email=f"{each}@example.com", password=hashed) for each in names]
     )
-    users = User.objects.filter(username__in=names).order_by("pk")
-    mails = dict(users.values_list("pk", "email"))
-    return [
-        {"pk": pk, "email": mails[pk], "session": key, "token": token}
-        for pk, key, token in log_in(users)
-    ]
+    return User.objects.filter(username__in=names).order_by("pk")
+
+
+def members() -> list[dict]:
+    """Those who write: already logged in."""
+    found = log_in(people("ensaio", MEMBERS))
+    return [{"pk": pk, "session": key, "token": token} for pk, key, token in found]
 
 
 def places() -> dict[str, list]:
@@ -80,7 +82,8 @@ def main(words: list[str]) -> int:
     asked = parser.parse_args(words)
     os.environ["DJANGO_SETTINGS_MODULE"] = "cgbookstore.settings"
     django.setup()
-    known = {**places(), "members": members()}
+    forgetful = list(people("esquecida", FORGETFUL).values_list("email", flat=True))
+    known = {**places(), "members": members(), "forgetful": forgetful}
     if asked.hasty:
         hasten()
     (asked.folder / "known.json").write_text(json.dumps(known))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.header import decode_header, make_header
@@ -53,9 +52,3 @@ class Sink:
     def mails(self) -> list[Mail]:
         with self._lock:
             return list(self._mails)
-
-    def known_to(self, address: str, word: str) -> Counter[str]:
-        """How often each Message-ID came to ``address`` whose subject has ``word``."""
-        return Counter(
-            mail.message_id for mail in self.mails() if mail.to == address and word in mail.subject
-        )

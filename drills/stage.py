@@ -273,6 +273,3 @@ class Stage:
             with connection.cursor() as cursor:
                 cursor.execute(statement)
                 return cursor.fetchall() if cursor.description else []
-
-    def has_table(self, name: str) -> bool:
-        return self.sql(f"SELECT to_regclass('{name}') IS NOT NULL")[0][0]

@@ -164,16 +164,12 @@ def views(seen: Evidence) -> list[str]:
 
 
 def resets(seen: Evidence) -> list[str]:
-    """Each acknowledged mail came, and none that nobody asked for."""
-    wrong = []
-    for (address,), writes in seen.ledger.by_key("reset").items():
-        came = len(seen.sink.known_to(address, RESET))
-        said = Counter(write.said for write in writes)
-        if not said[YES] <= came <= said[YES] + said[NO_ANSWER]:
-            wrong.append(
-                f"{address} was promised {said[YES]} mails, {said[NO_ANSWER]} without an answer: {came} came"
-            )
-    return wrong
+    """Each acknowledged mail came once, and none that nobody asked for."""
+    came: dict[tuple, set[str]] = defaultdict(set)
+    for mail in seen.sink.mails():
+        if RESET in mail.subject:
+            came[(mail.to,)].add(mail.message_id)
+    return _once("reset", seen.ledger, {key: [""] * len(ids) for key, ids in came.items()})
 
 
 def mails_once(seen: Evidence) -> list[str]:
@@ -199,20 +195,21 @@ def compare(seen: Evidence) -> list[str]:
     return [sentence for check in CHECKS for sentence in check(seen)]
 
 
-def mails_on_their_way(ledger: Ledger, sink: Sink, before: float) -> tuple[int, float]:
-    """How many mails acknowledged before that second have not come; when the last one came."""
-    late, last = 0, 0.0
-    first_seen: dict[str, dict[str, float]] = defaultdict(dict)
+def mails_on_their_way(
+    ledger: Ledger, sink: Sink, *, after: float = 0.0, before: float
+) -> tuple[int, float]:
+    """How many mails acknowledged between the two seconds have not come; when the last one came."""
+    came: dict[str, float] = {}
     for mail in sink.mails():
         if RESET in mail.subject:
-            first_seen[mail.to].setdefault(mail.message_id, mail.at)
-    for (address,), writes in ledger.by_key("reset").items():
-        promised = sum(write.said == YES and write.at <= before for write in writes)
-        times = sorted(first_seen[address].values())
-        late += max(0, promised - len(times))
-        if times[:promised]:
-            last = max(last, times[:promised][-1])
-    return late, last
+            came.setdefault(mail.to, mail.at)
+    promised = [
+        write.key[0]
+        for write in ledger.of("reset")
+        if write.said == YES and after <= write.at <= before
+    ]
+    times = [came[address] for address in promised if address in came]
+    return len(promised) - len(times), max(times, default=0.0)
 
 
 def tally(seen: Evidence) -> dict[str, int]:
