@@ -229,6 +229,7 @@ def run(
     row = Row(fault, began, ended or time.monotonic())
     site = recovery.site(row.ended, first)
     row.site = None if site is None else site - row.ended
+    stage.wait_until_ready()
     if patient:
         background = recovery.background(began, row.ended)
         row.background = None if background is None else max(0.0, background - row.ended)

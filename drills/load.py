@@ -110,15 +110,16 @@ class Load:
             ("topic", "list", "home", "book", "books", "post", "profile", "search"),
             (40, 18, 12, 12, 5, 6, 4, 3),
         )[0]
+        name = f"member's {kind}" if reader.session else kind
         if kind == "topic":
             slug = random.choice(self.topics)
             self.ledger.read(slug)
-            self.client.get(kind, reader, f"/debates/topico/{slug}/")
+            self.client.get(name, reader, f"/debates/topico/{slug}/")
         elif kind == "post":
             post = random.choice(self.posts)
-            self.client.get(kind, reader, f"/debates/post/{post}/", status=302)
+            self.client.get(name, reader, f"/debates/post/{post}/", status=302)
         elif kind == "book":
-            self.client.get(kind, reader, f"/livros/{random.choice(self.books)['slug']}/")
+            self.client.get(name, reader, f"/livros/{random.choice(self.books)['slug']}/")
         else:
             path = {
                 "list": "/debates/",
@@ -127,7 +128,7 @@ class Load:
                 "profile": "/leitores/leitora/",
                 "search": f"/busca/?q={random.choice(('dom', 'memorias', 'sertao', 'machado'))}",
             }[kind]
-            self.client.get(kind, reader, path)
+            self.client.get(name, reader, path)
 
     # --- writers -----------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 from email import message_from_bytes
@@ -11,6 +12,8 @@ from threading import Lock
 from aiosmtpd.controller import Controller
 
 from core.embedded.processes import free_port
+
+ANSWER_SECONDS = 0.3  # as a real one takes: time in which its client may be killed
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Sink:
                 Mail(to, subject, message["Message-ID"] or "", time.monotonic())
                 for to in envelope.rcpt_tos
             ]
+        await asyncio.sleep(ANSWER_SECONDS)
         return "250 kept"
 
     def mails(self) -> list[Mail]:

@@ -55,8 +55,10 @@ class Program:
         self.command = procfile.commands(ROOT)[name]
         self.log = folder / f"{name}.log"
         self.process: subprocess.Popen | None = None
+        self.since = 0  # byte of the log at which this run of it begins
 
     def start(self) -> None:
+        self.since = self.log.stat().st_size if self.log.exists() else 0
         with open(self.log, "ab") as out:
             self.process = subprocess.Popen(
                 ["/bin/sh", "-c", self.command],
@@ -101,8 +103,14 @@ class Program:
         """The pids of the main process' children."""
         return sorted(child.pid for child in psutil.Process(self.pid).children())
 
+    def words(self) -> str:
+        """What it has said since it was started."""
+        with open(self.log, "rb") as file:
+            file.seek(self.since)
+            return file.read().decode(errors="replace")
+
     def last_words(self) -> str:
-        return f"{self.name}: {self.log.read_text(errors='replace')[-1500:]}"
+        return f"{self.name}: {self.words()[-1500:]}"
 
 
 class RedisServer:
@@ -221,8 +229,7 @@ class Stage:
         for name in procfile.commands(ROOT):
             self.programs[name] = Program(name, self.env, self.folder)
             self.start(name)
-        for name in self.programs:
-            self.wait_until_ready(name)
+        self.wait_until_ready()
         self.say(f"· Starting {', '.join(self.programs)} … {time.monotonic() - began:.1f} s")
 
     def start(self, name: str) -> None:
@@ -231,15 +238,18 @@ class Stage:
         rows = {each.name: (each.pid, identity(each.pid)) for each in self.programs.values()}
         (self.folder / throwaway.RUNNING).write_text(json.dumps(rows))
 
-    def wait_until_ready(self, name: str) -> None:
-        program = self.programs[name]
+    def wait_until_ready(self) -> None:
+        """Until every program has started; raises ``StageFailed`` when one has ended."""
+        for name, program in self.programs.items():
+            self._wait_for(name, program)
 
+    def _wait_for(self, name: str, program: Program) -> None:
         def is_ready() -> bool:
             if program.process and program.process.poll() is not None:
                 raise StageFailed(f"it ended: {program.last_words()}")
             if name == "web":
                 return self.answers()
-            return READY[name] in program.log.read_text(errors="replace")
+            return READY[name] in program.words()
 
         wait_for(is_ready, START_SECONDS, program.last_words)
 
