@@ -80,7 +80,7 @@ def drill(
         for fault in asked:
             row = faults.run(fault, stage, client, recovery, seconds, patient=patient)
             rows.append(row)
-            say("  " + " | ".join(report.cells(row)))
+            say("  " + " | ".join(report.cells(row)[: None if patient else -1]))
     problems = [f"the drill itself failed: {problem!r}" for problem in load.problems]
     if recovery.background(0.0, time.monotonic()) is None:
         problems.append("mail or heartbeat did not come after the last fault")
@@ -133,9 +133,8 @@ def main(words: list[str]) -> int:
         "minutes": round((time.monotonic() - began) / 60, 1),
         **compared,
     }
-    label = "try" if asked.quick or asked.only else "drill"
-    text = report.write(rows, found, wrong, label)
-    say(f"\n{text}")
+    text = report.write(rows, found, wrong, asked.results)
+    say(f"\n{text}\nWritten to {asked.results}")
     if asked.write:
         report.into_docs(text)
     if wrong:

@@ -27,9 +27,12 @@ class Write:
 def word(kind: str) -> str:
     """What a client's ``kind`` of answer tells of a write.
 
-    A 503 may come after the commit: whoever cuts Postgres off in between cannot know.
+    A 503 may come after the commit, for whoever cuts Postgres off in between cannot know; and a
+    500 tells nothing at all.
     """
-    return YES if kind == GOOD else NO_ANSWER if kind in NO_WORD else NO
+    if kind == GOOD:
+        return YES
+    return NO_ANSWER if kind in NO_WORD or kind.startswith("status 5") else NO
 
 
 class Ledger:

@@ -37,24 +37,26 @@ def cells(row: Row) -> list[str]:
 
 
 def seconds(value: float | None) -> str:
-    return "not at all (!)" if value is None else f"{value:.1f} s"
+    if value is None:
+        return "not at all (!)"
+    return f"{value:.0f} s" if not value or value >= 10 else f"{value:.{1 if value >= 1 else 2}f} s"
 
 
 def facts(found: dict[str, object]) -> str:
     return "; ".join(f"{name} {value}" for name, value in found.items())
 
 
-def write(rows: Sequence[Row], found: dict[str, object], wrong: Sequence[str], label: str) -> str:
-    """Write ``<label>.md`` and ``.json`` in the results; returns the text."""
-    RESULTS.mkdir(exist_ok=True)
+def write(rows: Sequence[Row], found: dict[str, object], wrong: Sequence[str], folder: Path) -> str:
+    """Write ``drill.md`` and ``drill.json`` in ``folder``; returns the text."""
+    folder.mkdir(exist_ok=True)
     text = f"{table(rows)}\n{facts(found)}\n"
-    (RESULTS / f"{label}.md").write_text(text)
+    (folder / "drill.md").write_text(text)
     known = {
         "rows": [dict(zip(HEADS, cells(row), strict=True)) for row in rows],
         "facts": found,
         "wrong": list(wrong),
     }
-    (RESULTS / f"{label}.json").write_text(json.dumps(known, indent=2, ensure_ascii=False) + "\n")
+    (folder / "drill.json").write_text(json.dumps(known, indent=2, ensure_ascii=False) + "\n")
     return text
 
 

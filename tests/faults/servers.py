@@ -106,9 +106,9 @@ def ask(url: str, sql: str, *words: object) -> list[tuple]:
             return cursor.fetchall() if cursor.description else []
 
 
-def wait_for(condition, otherwise: str) -> None:
-    """Wait until ``condition()`` holds; fail with ``otherwise`` after ``WAIT_SECONDS``."""
-    deadline = time.monotonic() + WAIT_SECONDS
+def wait_for(condition, otherwise: str, seconds: float = WAIT_SECONDS) -> None:
+    """Wait until ``condition()`` holds; fail with ``otherwise`` after ``seconds``."""
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, otherwise
         time.sleep(0.05)
