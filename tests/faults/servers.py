@@ -106,11 +106,11 @@ def ask(url: str, sql: str, *words: object) -> list[tuple]:
             return cursor.fetchall() if cursor.description else []
 
 
-def wait_for(condition, otherwise: str, seconds: float = WAIT_SECONDS) -> None:
-    """Wait until ``condition()`` holds; fail with ``otherwise`` after ``seconds``."""
+def wait_for(condition, otherwise, seconds: float = WAIT_SECONDS) -> None:
+    """Wait until ``condition()`` holds; fail with ``otherwise``, words or who says them."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, otherwise
+        assert time.monotonic() < deadline, otherwise() if callable(otherwise) else otherwise
         time.sleep(0.05)
 
 
