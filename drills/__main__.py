@@ -103,6 +103,7 @@ def seen_wrong(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         if row.site is None or row.background is None:
             wrong.append(f"{row.fault.title}: did not recover")
+        wrong += [f"{row.fault.title}: it ended by itself: {words}" for words in row.died]
         if not row.requests:
             wrong.append(f"{row.fault.title}: nobody asked anything")
     return wrong

@@ -52,6 +52,7 @@ class Row:
     p95: float = 0.0
     site: float | None = None
     background: float | None = None
+    died: list[str] = field(default_factory=list)  # last words of programs that nobody had ended
 
     @property
     def wrong(self) -> Counter[str]:
@@ -229,6 +230,7 @@ def run(
     row = Row(fault, began, ended or time.monotonic())
     site = recovery.site(row.ended, first)
     row.site = None if site is None else site - row.ended
+    row.died = stage.revive()
     stage.wait_until_ready()
     if patient:
         background = recovery.background(began, row.ended)

@@ -238,6 +238,18 @@ class Stage:
         rows = {each.name: (each.pid, identity(each.pid)) for each in self.programs.values()}
         (self.folder / throwaway.RUNNING).write_text(json.dumps(rows))
 
+    def revive(self) -> list[str]:
+        """Start what has ended by itself, as a service manager does; what it said last."""
+        dead = [
+            each
+            for each in self.programs.values()
+            if each.process and each.process.poll() is not None
+        ]
+        words = [program.last_words() for program in dead]
+        for program in dead:
+            self.start(program.name)
+        return words
+
     def wait_until_ready(self) -> None:
         """Until every program has started; raises ``StageFailed`` when one has ended."""
         for name, program in self.programs.items():

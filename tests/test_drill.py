@@ -179,6 +179,8 @@ class TestRows:
         for part in ("site", "background"):
             assert drill.seen_wrong([self.row(**{part: None})]) == ["X: did not recover"]
         assert drill.seen_wrong([self.row(requests=0)]) == ["X: nobody asked anything"]
+        died = drill.seen_wrong([self.row(died=["worker: AttributeError"])])
+        assert died == ["X: it ended by itself: worker: AttributeError"]
 
     def test_requests_until_the_recovery_and_errors_until_the_next_fault(self):
         row = self.row()
