@@ -16,7 +16,7 @@ from core.queues import NAMES as QUEUES
 from .client import BROKEN, GOOD, REFUSED, TIMEOUT, Asked, Client, p95
 from .ledger import Ledger
 from .stage import Stage
-from .verdict import mails_on_their_way
+from .verdict import mails_on_their_way, not_told
 
 SITE_SECONDS = 60  # within which readers must be served again
 BACKGROUND_SECONDS = 180  # and mail must have arrived: sweeps look each minute, for two minutes
@@ -184,19 +184,20 @@ class Recovery:
         return None
 
     def background(self, began: float, ended: float) -> float | None:
-        """When mail acknowledged during the fault had arrived, and each queue's heart beat again.
+        """When mail acknowledged during the fault had arrived, who follows a debate had been told of
+        every reply to it, and each queue's heart beat again.
 
         Waits ``BACKGROUND_SECONDS`` at most.
         """
         wall = time.time() - (time.monotonic() - ended)
-        beat = 0.0
+        well = 0.0
         while time.monotonic() < ended + BACKGROUND_SECONDS:
-            if not beat and self._hearts_beat(wall):
-                beat = time.monotonic()
+            if not well and self._hearts_beat(wall) and not self._somebody_waits(wall):
+                well = time.monotonic()
             late, last = self.mails(began, ended)
-            if beat and not late:
-                return max(beat, last)
-            time.sleep(0.1)
+            if well and not late:
+                return max(well, last)
+            time.sleep(0.2)
         return None
 
     def mails(self, began: float, ended: float) -> tuple[int, float]:
@@ -210,6 +211,13 @@ class Recovery:
         except psycopg2.OperationalError:
             return False
         return len(beats) == len(QUEUES) and all(float(at) > wall for (at,) in beats)
+
+    def _somebody_waits(self, wall: float) -> bool:
+        """Whether a follower was not told yet of a reply written before the second ``wall``."""
+        try:
+            return bool(not_told(self.stage, wall))
+        except psycopg2.OperationalError:
+            return True
 
 
 def run(

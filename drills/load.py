@@ -20,6 +20,7 @@ from .ledger import NO_ANSWER, YES, Ledger
 
 PASSAGES = 15  # pages that one anonymous reader opens
 MOST_SECONDS = 3_600  # no drill takes longer; a loop that nobody ends ends by itself
+ANSWER_SHARE = 0.4  # of the replies that answer another one
 SHELVES = ("quero-ler", "lendo", "lido", "")
 
 Steps = Iterator[None]
@@ -34,6 +35,7 @@ class Load:
         self.posts: list[int] = known["posts"]
         self.books = known["books"]
         self.addresses: list[str] = known["forgetful"]
+        self.answers: dict[str, str] = {}  # the last reply of each debate
         self.number = itertools.count(1)
         self.problems: list[BaseException] = []
         self._over = threading.Event()
@@ -135,14 +137,17 @@ class Load:
     def repliers(self, share: list) -> Steps:
         for who in itertools.cycle(share):
             slug, number = random.choice(self.topics), next(self.number)
+            answered = self.answers.get(slug) if random.random() < ANSWER_SHARE else None
             words = (
                 f"Ensaio resposta {number:06} fim: li de novo e o narrador sabe mais do que conta."
             )
             kind, answer = self.client.post(
                 "reply", self.member(who), f"/debates/topico/{slug}/responder/", "/debates/post/",
-                content=words, spoiler_percent=0, parent="",
+                content=words, spoiler_percent=0, parent=answered or "",
             )  # fmt: skip
             place = answer.location if kind == GOOD and answer else ""
+            if place:
+                self.answers[slug] = place.rstrip("/").rpartition("/")[2]
             self.ledger.add("reply", (words,), (slug, who["pk"]), kind, place)
             yield
 

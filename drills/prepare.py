@@ -20,6 +20,7 @@ from benchmarks.prepare import log_in
 MEMBERS = 240  # so many that no limit of settings.RATES is reached in a quarter of an hour
 FORGETFUL = 1_500  # who ask for a new password, one a second: each of them once
 PASSWORD = "so-para-o-ensaio-2026"  # noqa: S105  of accounts that live as long as the drill
+FOLLOWERS = 3  # of every debate; the first one of two only, and with a mail at once
 HASTY_SECONDS = 4
 
 
@@ -57,6 +58,24 @@ def places() -> dict[str, list]:
     }
 
 
+def follow(topics: list[dict]) -> str:
+    """Let some follow what is debated; the address of the one who gets a mail of each reply."""
+    from accounts.models import User
+    from debates.models import Follow
+
+    first, *others = people("seguidora", FOLLOWERS)
+    User.objects.filter(pk=first.pk).update(mail_frequency=User.MailFrequency.AT_ONCE)
+    pairs = [(first, topic) for topic in topics[:2]]
+    pairs += [(user, topic) for user in others for topic in topics]
+    Follow.objects.bulk_create(
+        [
+            Follow(user=user, topic_id=topic["pk"], state=Follow.State.FOLLOW)
+            for user, topic in pairs
+        ]
+    )
+    return first.email
+
+
 def hasten() -> None:
     """What Beat would send every minute goes out every few seconds."""
     from django_celery_beat.models import IntervalSchedule, PeriodicTask
@@ -84,6 +103,7 @@ def main(words: list[str]) -> int:
     django.setup()
     forgetful = list(people("esquecida", FORGETFUL).values_list("email", flat=True))
     known = {**places(), "members": members(), "forgetful": forgetful}
+    known["at once"] = follow(known["topics"])
     if asked.hasty:
         hasten()
     (asked.folder / "known.json").write_text(json.dumps(known))

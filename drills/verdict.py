@@ -6,6 +6,7 @@ about what is wrong, and none when all is well.
 
 from __future__ import annotations
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -185,8 +186,69 @@ def mails_once(seen: Evidence) -> list[str]:
     return wrong
 
 
+NOT_TOLD = """
+    SELECT p.id, f.user_id FROM debates_debatepost p
+    JOIN debates_follow f ON f.topic_id = p.topic_id AND f.state = 'segue'
+     AND f.created_at < p.created_at AND f.user_id <> p.author_id
+    WHERE p.content LIKE 'Ensaio resposta %' AND p.created_at <= to_timestamp({until})
+      AND NOT EXISTS (
+        SELECT 1 FROM debates_notification n WHERE n.post_id = p.id AND n.user_id = f.user_id)"""
+TOLD_WRONGLY = {
+    "twice": """
+        SELECT post_id, user_id FROM debates_notification WHERE post_id IS NOT NULL
+        GROUP BY post_id, user_id HAVING count(*) > 1""",
+    "of their own reply": """
+        SELECT p.id, n.user_id FROM debates_notification n
+        JOIN debates_debatepost p ON p.id = n.post_id AND p.author_id = n.user_id""",
+    "and do not follow it": """
+        SELECT n.post_id, n.user_id FROM debates_notification n
+        JOIN debates_debatepost p ON p.id = n.post_id
+        LEFT JOIN debates_debatepost parent ON parent.id = p.parent_id
+        WHERE p.content LIKE 'Ensaio resposta %' AND n.user_id IS DISTINCT FROM parent.author_id
+          AND NOT EXISTS (
+            SELECT 1 FROM debates_follow f WHERE f.topic_id = p.topic_id AND f.user_id = n.user_id)""",
+}
+UNREAD = """
+    SELECT u.id, u.unread_count, count(n.id) FROM accounts_user u
+    LEFT JOIN debates_notification n ON n.user_id = u.id AND n.read_at IS NULL
+    GROUP BY u.id HAVING u.unread_count <> count(n.id)"""
+
+
+def not_told(stage: Stage, until: float) -> list[tuple[int, int]]:
+    """Replies written until that second of the wall clock, and followers who know nothing of them."""
+    return stage.sql(NOT_TOLD.format(until=until))
+
+
+def notices(seen: Evidence) -> list[str]:
+    """Each follower is told of each reply once, and what is unread is counted right."""
+    wrong = [
+        f"{user} follows the debate of reply {post} and was not told"
+        for post, user in not_told(seen.stage, time.time())
+    ]
+    for how, statement in TOLD_WRONGLY.items():
+        wrong += [
+            f"{user} was told of reply {post} {how}" for post, user in seen.stage.sql(statement)
+        ]
+    return wrong + [
+        f"{user} has {said} unread, and the rows say {real}"
+        for user, said, real in seen.stage.sql(UNREAD)
+    ]
+
+
+def notice_mails(seen: Evidence) -> list[str]:
+    """Whoever wants a mail at once gets one for each notification."""
+    address = seen.stage.known["at once"]
+    told = seen.stage.sql(
+        "SELECT count(*) FROM debates_notification n JOIN accounts_user u ON u.id = n.user_id"  # noqa: S608  ours
+        f" WHERE u.email = '{address}'"
+    )[0][0]
+    came = len({mail.message_id for mail in seen.sink.mails() if mail.to == address})
+    return [] if came == told else [f"{address} was told {told} × and got {came} mails"]
+
+
 CHECKS: list[Callable[[Evidence], list[str]]] = [
     replies, debates, sign_ups, votes, shelves, counters, views, resets, mails_once,
+    notices, notice_mails,
 ]  # fmt: skip
 
 
@@ -222,6 +284,7 @@ def tally(seen: Evidence) -> dict[str, int]:
     mails = seen.sink.mails()
     found["mails"] = len(mails)
     found["mails twice"] = len(mails) - len({(mail.to, mail.message_id) for mail in mails})
+    found["notifications"] = seen.stage.sql("SELECT count(*) FROM debates_notification")[0][0]
     before = sum(topic["views_count"] for topic in seen.stage.known["topics"])
     now = seen.stage.sql("SELECT sum(views_count) FROM debates_debatetopic")[0][0]
     found["readings asked for"] = sum(seen.ledger.reads.values())
