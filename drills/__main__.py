@@ -55,6 +55,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--only", help=f"some of: {', '.join(NAMES)}; with commas")
     parser.add_argument("--seconds", type=float, help=f"of one fault; usually {USUAL_SECONDS}")
+    parser.add_argument("--results", type=Path, default=report.RESULTS, help="folder of the table")
     parser.add_argument(
         "--write", action="store_true", help="put the table into docs/reliability.md"
     )
