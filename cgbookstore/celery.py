@@ -7,12 +7,14 @@ from typing import Any
 from celery import Celery
 from celery.schedules import crontab
 
+from core import broker
 from core.queues import NAMES as QUEUE_NAMES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cgbookstore.settings")
 
 logger = logging.getLogger(__name__)
 
+broker.install()
 app = Celery("cgbookstore")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
