@@ -8,11 +8,14 @@ from django import forms
 from django.conf import settings
 from django.contrib.auth import forms as auth_forms
 from django.contrib.auth import password_validation
+from django.template.loader import render_to_string
 from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
 
+from core import mail
 from core.forms import VisibleWords
 from core.models import HALF_STARS
+from core.queues import CRITICAL
 
 from .models import BookReview, ReadingProgress, ShelfItem, User
 
@@ -50,6 +53,12 @@ class PasswordResetForm(auth_forms.PasswordResetForm):
             options["domain_override"] = urlsplit(settings.SITE_URL).netloc
             options["use_https"] = settings.HTTPS
         super().save(**options)
+
+    def send_mail(self, subject_template_name, email_template_name, context, *rest, **options):
+        """Write the mail down for a worker: Django would talk to the mail server in the request."""
+        subject = render_to_string(subject_template_name, context)
+        text = render_to_string(email_template_name, context)
+        mail.post(to=context["email"], subject=subject, text=text, queue=CRITICAL)
 
 
 class FreeLogin:

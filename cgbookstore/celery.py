@@ -2,9 +2,13 @@
 
 import logging
 import os
+from typing import Any
 
 from celery import Celery
 from celery.schedules import crontab
+
+from core import task_signals  # noqa: F401  connects itself
+from core.queues import NAMES as QUEUE_NAMES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cgbookstore.settings")
 
@@ -16,8 +20,38 @@ app.autodiscover_tasks()
 
 # What Beat sends. core.beat.Scheduler creates missing rows from it and never
 # updates one that exists, so that what staff changed in the admin stays.
-# Every task is repeatable by its data: sent twice, it finds nothing to do.
-SCHEDULE = {
+# Every task is repeatable by its data: sent twice, it finds nothing to do. An entry has ``task``,
+# ``schedule`` and ``expire_seconds`` (before its next run), and perhaps ``args`` and ``queue``.
+SCHEDULE: dict[str, dict[str, Any]] = {
+    # One through each queue: a worker that is alive but deaf is seen within three minutes.
+    **{
+        f"heartbeat-{queue}": {
+            "task": "core.tasks.heartbeat",
+            "schedule": crontab(),  # every minute
+            "expire_seconds": 55,
+            "args": [queue],
+            "queue": queue,
+        }
+        for queue in QUEUE_NAMES
+    },
+    # Mails whose message was lost or whose worker was killed; a lost run is the next one's.
+    "sweep-mail": {
+        "task": "core.tasks.sweep_mail",
+        "schedule": crontab(),  # every minute
+        "expire_seconds": 55,
+    },
+    # Results that somebody asked for, an hour ago or more.
+    "clear-expired-results": {
+        "task": "core.tasks.clear_expired_results",
+        "schedule": crontab(minute="10"),
+        "expire_seconds": 3000,
+    },
+    # Rows of mails that ended 90 days ago.
+    "clear-old-mail": {
+        "task": "core.tasks.clear_old_mail",
+        "schedule": crontab(minute="30", hour="4"),
+        "expire_seconds": 3600,
+    },
     # Retire what was derived (never sessions, counters or queued tasks).
     "clear-expired-cache": {
         "task": "core.tasks.clear_expired_cache",

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from csp.constants import NONE, SELF
 from decouple import Config, Csv, RepositoryEmpty, RepositoryEnv
 
-from core import connections, embedded, logs, sentry
+from core import connections, embedded, logs, queues, sentry
 from core.addresses import metrics_networks, redis_database
 from core.limits import Limit, parse_limit
 from core.rooms import room
@@ -136,12 +136,13 @@ DATABASES = {
         DATABASE_URL, DATABASE_POOLER, CONN_MAX_AGE, _timeouts_ms, sys.argv
     )
 }
-# 2 web x 2 threads + (2 + 1) celery + 1 beat + 3 commands + 4 for a release that overlaps the
-# last one = 15; Postgres allows 100 - 3. `check --deploy` compares (core.W012).
+# 2 web x 2 threads + (2 + 1) + (1 + 1) celery + 1 beat + 3 commands + 4 for a release that overlaps
+# the last one = 17; Postgres allows 100 - 3. `check --deploy` compares (core.W012).
 CONNECTION_BUDGET = connections.Budget(
     web_workers=config("WEB_WORKERS", default=2, cast=int),
     web_threads=config("WEB_THREADS", default=2, cast=int),
     celery_concurrency=config("CELERY_CONCURRENCY", default=2, cast=int),
+    bulk_concurrency=config("BULK_CONCURRENCY", default=1, cast=int),
 )
 
 # --- cache & sessions --------------------------------------------------------------
@@ -189,13 +190,15 @@ CELERY_RESULT_EXPIRES = 3600
 CELERY_TIMEZONE = "America/Sao_Paulo"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# A dead broker must not hold a request: half a second to connect and one retry.
-CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_max": 0.1}
-CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "socket_connect_timeout": 0.5,
-    "socket_timeout": 5,
-    "visibility_timeout": 3600,
-}
+CELERY_TASK_QUEUES = queues.QUEUES
+CELERY_TASK_DEFAULT_QUEUE = queues.DEFAULT
+CELERY_TASK_ROUTES = queues.ROUTES
+CELERY_TASK_PUBLISH_RETRY_POLICY = queues.PUBLISH_RETRIES
+CELERY_BROKER_TRANSPORT_OPTIONS = queues.TRANSPORT
+# A task is taken off its queue once it is done; one at a time, so that none waits behind another
+# in a worker that was killed.
+CELERY_TASK_ACKS_LATE = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BEAT_SCHEDULER = "core.beat:Scheduler"
 
 # --- rate limits -------------------------------------------------------------------
@@ -307,7 +310,7 @@ if SITE_URL:
     CSRF_TRUSTED_ORIGINS = [SITE_URL]
 if HTTPS:
     SECURE_SSL_REDIRECT = True
-    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # probes speak plain HTTP
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]  # who watches speaks HTTP
     SECURE_HSTS_SECONDS = 60 * 60 * 24 * 365
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True

@@ -37,7 +37,8 @@ def create_missing_rows() -> list[str]:
             PeriodicTask.objects.create(
                 name=name,
                 task=entry["task"],
-                kwargs=json.dumps(entry.get("kwargs", {})),
+                args=json.dumps(entry.get("args", [])),
+                queue=entry.get("queue"),
                 expire_seconds=entry["expire_seconds"],
                 **{field: schedule},
             )

@@ -76,6 +76,7 @@ class Budget:
     web_workers: int
     web_threads: int
     celery_concurrency: int
+    bulk_concurrency: int
 
     BEAT = 1
     COMMANDS = 3  # a migration, a backup, somebody's shell
@@ -87,8 +88,8 @@ class Budget:
 
     @property
     def celery(self) -> int:
-        """Each child keeps one, and the parent when it notes a task that was killed."""
-        return self.celery_concurrency + 1
+        """Each child of the two workers keeps one, and a parent when it notes a killed task."""
+        return self.celery_concurrency + 1 + self.bulk_concurrency + 1
 
     @property
     def reserve(self) -> int:

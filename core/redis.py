@@ -15,6 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 import redis
@@ -87,6 +88,10 @@ class Breaker:
             self._failed(f"answered after {took:.3f} s")
         return answer
 
+    def distrust(self, why: str) -> None:
+        """Take the server for gone until a probe finds it well."""
+        self._failed(why, enough=1)
+
     def _failed(self, fault: object, *, enough: int = FAILURES_TO_OPEN) -> None:
         now = time.monotonic()
         with self._lock:
@@ -148,7 +153,7 @@ def before_return(alias: str, work: Callable[[], object]) -> None:
 
 def distrust(alias: str, why: str) -> None:
     """Take the server of the room ``alias`` for gone, until what is owed to it is paid."""
-    breaker_of(alias)._failed(why, enough=1)
+    breaker_of(alias).distrust(why)
 
 
 def forget() -> None:
@@ -348,6 +353,23 @@ def keep_connections() -> None:
 def breaker_of(alias: str) -> Breaker:
     """What this process knows of the server behind the room ``alias``."""
     return _breaker(client(alias).connection_pool)
+
+
+@cache
+def _pool_at(url: str) -> Pool:
+    return Pool.from_url(
+        url, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=READ_SECONDS, max_connections=4
+    )
+
+
+def breaker_at(url: str) -> Breaker:
+    """The same of the server at ``url``; one for all databases of a server."""
+    return _breaker(_pool_at(url))
+
+
+def client_at(url: str) -> redis.Redis:
+    """A client of the server at ``url``, behind the breaker: for what is no room, the broker."""
+    return Redis(connection_pool=_pool_at(url))
 
 
 def client(alias: str) -> redis.Redis:

@@ -13,14 +13,18 @@ from typing import Any
 NO_VIEW = "none"  # an address that leads nowhere, or a request that was refused before its view
 STATIC = "static"
 
+NO_REQUEST = "-"
+
 # The name of the request, also in the tasks it sends: ``-`` outside of both.
-request_id: ContextVar[str] = ContextVar("request_id", default="-")
+request_id: ContextVar[str] = ContextVar("request_id", default=NO_REQUEST)
 
 
 class _Work(threading.local):
     request: Any = None  # an HttpRequest
     task = ""  # the name of a task
     task_id = ""
+    begun = 0.0  # when the task began, ``time.perf_counter``
+    outer = (NO_REQUEST, "", "")  # request, task and id that this task interrupts
     queries = 0  # statements of this thread since it began; whoever wants a part subtracts
 
     @property

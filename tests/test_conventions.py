@@ -65,13 +65,15 @@ RULES: dict[Rule, tuple[Snippets, Snippets]] = {
             ("dev.py", "from core import embedded"),
         ],
     ),
-    python.tasks_are_queued_on_commit: (
+    python.tasks_are_queued_by_enqueue: (
         [
             ("debates/services.py", "notify.delay(post.pk)"),
+            ("debates/services.py", "notify.delay_on_commit(post.pk)"),
             ("debates/views/posts.py", "tasks.notify.apply_async([1])"),
         ],
         [
-            ("debates/services.py", "notify.delay_on_commit(post.pk)\ndelay(3)\nx.delay"),
+            ("debates/services.py", "enqueue(notify, post.pk)\ndelay(3)\nx.delay"),
+            ("core/enqueue.py", "task.apply_async(args)"),
             ("tests/test_worker.py", "tasks.test_async_task.delay('x')"),
         ],
     ),

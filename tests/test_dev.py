@@ -277,7 +277,7 @@ class TestProcesses:
 
 class TestProcfile:
     def test_names_what_up_runs(self):
-        assert list(procfile.commands(ROOT)) == ["web", "worker", "beat"]
+        assert list(procfile.commands(ROOT)) == ["web", "worker", "bulk", "beat"]
 
     def test_a_killed_web_worker_is_back_within_five_seconds(self, tmp_path):
         port, log = free_port(), tmp_path / "log"

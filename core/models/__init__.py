@@ -1,4 +1,6 @@
 from .catalogue import CLOTHS, HALF_STARS, Author, Book, BookAuthor, Category, empty_histogram
+from .heartbeat import Heartbeat
+from .mail import OutgoingMail
 
 __all__ = [
     "CLOTHS",
@@ -7,5 +9,7 @@ __all__ = [
     "Book",
     "BookAuthor",
     "Category",
+    "Heartbeat",
+    "OutgoingMail",
     "empty_histogram",
 ]

@@ -82,13 +82,13 @@ class ProcessNameTests(SimpleTestCase):
 
 class BudgetTests(SimpleTestCase):
     def test_says_its_arithmetic(self):
-        budget = Budget(web_workers=3, web_threads=4, celery_concurrency=2)
-        assert budget.total == 12 + 3 + 1 + 3 + 12
-        assert str(budget).endswith("= 31")
+        budget = Budget(web_workers=3, web_threads=4, celery_concurrency=2, bulk_concurrency=1)
+        assert budget.total == 12 + 5 + 1 + 3 + 12
+        assert str(budget).endswith("= 33")
 
     def test_counts_what_the_procfile_starts(self):
-        assert Budget(2, 2, 2) == settings.CONNECTION_BUDGET
-        assert settings.CONNECTION_BUDGET.total == 15
+        assert Budget(2, 2, 2, 1) == settings.CONNECTION_BUDGET
+        assert settings.CONNECTION_BUDGET.total == 17
 
 
 class StartTests(SimpleTestCase):
