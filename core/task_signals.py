@@ -37,6 +37,7 @@ def _begin(task_id: str = "", task: Any = None, **kwargs: Any) -> None:
     request_id.set(getattr(task.request, HEADER, None) or task_id)
     work.task, work.task_id = task.name, task_id
     work.begun = time.perf_counter()
+    counting.expect("tasks", task.name, _queue(task.request), "failed")
 
 
 @task_postrun.connect

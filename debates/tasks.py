@@ -8,6 +8,7 @@ from celery import shared_task
 from django.db.models import Max, Min
 
 from core.database import without_statement_timeout
+from core.metrics import counting
 
 from . import counters, reading_counts, services
 from .models import DebateTopic
@@ -31,6 +32,7 @@ def reconcile_counters() -> None:
             drifted = counters.drifted_topics(first, first + CHUNK_TOPICS - 1)
         for topic_id in drifted:
             if drift := services.sync_topic(topic_id):
+                counting.count("counters_drifted")
                 logger.warning("counters drifted topic=%s drift=%s", topic_id, drift)
 
 

@@ -70,6 +70,15 @@ def count(*key: str) -> None:
         _start_timer()
 
 
+def expect(*key: str) -> None:
+    """Say that a counter may move: from 0, for Prometheus does not see the first step of a new one."""
+    with _lock:
+        if key not in counts.counters:
+            _increase(key, 0)
+    if _timer is None:
+        _start_timer()
+
+
 def observe(value: float, *key: str) -> None:
     """Count ``value`` in a histogram: its name and the values of its labels."""
     _times.append((key, value))

@@ -39,6 +39,8 @@ class _Once(Collector):
                 yield self._histogram(name, measure)
             else:
                 family = CounterMetricFamily(PREFIX + name, measure.help, labels=measure.labels)
+                if not measure.labels:  # from 0, or Prometheus would not see its first step
+                    self.totals.counters.setdefault((name,), 0.0)
                 yield _filled(family, name, measure, self.totals.counters)
         for group, numbers in ((HELD, self.totals.held), (ASKED, self.asked)):
             for name, measure in group.items():
