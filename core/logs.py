@@ -110,6 +110,10 @@ class LineFormatter(logging.Formatter):
             self._text, self._second = text, second
         return f"{self._text},{record.msecs:03.0f}"
 
+    def format(self, record: logging.LogRecord) -> str:
+        record.exc_text = None  # another formatter's, with everything in it
+        return super().format(record)
+
     def formatMessage(self, record: logging.LogRecord) -> str:
         fields = getattr(record, "fields", None)
         line = super().formatMessage(record)
@@ -128,7 +132,6 @@ class JsonFormatter(logging.Formatter):
     request are in every line.
     """
 
-    converter = time.gmtime
     _second, _text = 0, ""
 
     def format(self, record: logging.LogRecord) -> str:

@@ -10,6 +10,7 @@ import traceback
 
 _MAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
 _QUOTED = re.compile(r"""'[^']*(?:'|$)|"[^"]*(?:"|$)|«[^»]*»""")
+_LITERAL = re.compile(r"'(?:[^']|'')*'")
 HIDDEN_MAIL = "<e-mail>"
 HIDDEN = "'…'"
 
@@ -22,6 +23,11 @@ def without_mails(text: str) -> str:
 def without_values(text: str) -> str:
     """Return the first line of ``text`` without what stands in quotes, where values are."""
     return without_mails(_QUOTED.sub(HIDDEN, text.partition("\n")[0]))
+
+
+def without_literals(sql: object) -> str:
+    """Return a statement without what stands in it as a value; parameters are not in it anyway."""
+    return _LITERAL.sub(HIDDEN, sql) if isinstance(sql, str) else type(sql).__name__
 
 
 def said_of(error: BaseException) -> str:

@@ -57,9 +57,9 @@ class _Once(Collector):
                 place = -1 if bound == INFINITY else bisect_left(measure.buckets, float(bound))
                 counts[place] += number
             total, buckets = 0.0, []
-            for bound, number in zip((*measure.buckets, float("inf")), counts, strict=True):
+            for upper, number in zip((*measure.buckets, float("inf")), counts, strict=True):
                 total += number
-                buckets.append((floatToGoString(bound), total))
+                buckets.append((floatToGoString(upper), total))
             family.add_metric(key[1:], buckets, self.totals.sums[key])
         return family
 

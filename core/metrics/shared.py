@@ -121,7 +121,13 @@ class Ours:
 
 
 _ours = Ours()
-os.register_at_fork(after_in_child=_ours.forget)
+
+
+def _forget_in_child() -> None:
+    _ours.forget()
+
+
+os.register_at_fork(after_in_child=_forget_in_child)
 
 
 def folder() -> Path | None:

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db.backends.postgresql import base
 
 from ..metrics import counting
+from ..scrubbing import without_literals
 from ..work import NO_VIEW, work
 
 BELIEVED_SECONDS = 0.2
@@ -33,7 +34,7 @@ def _watched(execute: Callable, sql: Any, params: Any, many: bool, context: dict
         seconds = time.perf_counter() - begun
         if seconds * 1000 >= settings.SLOW_QUERY_MS:
             counting.count("slow_queries", work.task or work.view or NO_VIEW)
-            fields = {"ms": round(seconds * 1000, 1), "sql": str(sql)[:MOST_SQL]}
+            fields = {"ms": round(seconds * 1000, 1), "sql": without_literals(sql)[:MOST_SQL]}
             slow.warning("slow query", extra={"fields": fields})
 
 
