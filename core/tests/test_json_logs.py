@@ -102,20 +102,21 @@ class JsonTests(TestCase):
         assert "status=200 ms=" in lines.streams["line"].getvalue()
 
     def test_an_error_has_its_place_and_not_its_values(self):
-        make_user(username="mariadasilva", email="maria@example.com")
+        who, mail, other = "mariadasilva", "maria@example.com", "outra@example.com"
+        make_user(username=who, email=mail)
         with Lines() as lines:
             try:
                 with transaction.atomic():
-                    make_user(username="mariadasilva", email="outra@example.com")
+                    make_user(username=who, email=other)
             except IntegrityError:
-                logging.getLogger("core").exception("it broke for %s", "maria@example.com")
+                logging.getLogger("core").exception("it broke for %s", mail)
         (line,) = lines.said("core")
         assert line["level"] == "ERROR"
         assert "23505" in line["error"]
         assert "constraint=" in line["error"]
         assert "in make_user" in line["error"]
         assert "IntegrityError" in line["error"]
-        for secret in ("mariadasilva", "maria@example.com", "outra@example.com", "DETAIL"):
+        for secret in (who, mail, other, "DETAIL"):
             assert secret not in lines.text
 
     def test_what_a_view_raises_is_told_with_the_view(self):
