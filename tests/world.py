@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from accounts.models import BookReview, ShelfItem, User
 from accounts.services import record_progress, shelve_book, write_review
+from core import mail
 from core.models import Author, Book, BookAuthor, Category
 from core.text import fold
 from debates.models import DebateTopic, DebateVote
@@ -77,6 +78,7 @@ class World:
             post = make_post(self.topic, author=user, parent=parent)
             make_post(topic, author=self.reader)
             DebateVote.objects.create(post=post, user=self.reader, value=1)
+            mail.post(to=user.email, subject="Notícias do mundo", text="Uma.")
 
     def path(self, template: str) -> str:
         return template.format(
