@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from .scrubbing import without_mails, without_values
+from .scrubbing import without_literals, without_mails, without_values
 from .work import request_id, work
 
 # What an event may say of the request: no body, cookies, headers, query string, address.
@@ -69,6 +69,7 @@ def scrubbed(event: Any, hint: dict[str, Any]) -> Any:
         event["logentry"] = {"message": without_mails(str(event["logentry"].get("message", "")))}
     for span in event.get("spans", []):
         span.pop("data", None)
+        span["description"] = without_literals(span.get("description") or "")
     return event
 
 
