@@ -6,9 +6,11 @@ in it; a thread adds up what has gathered once a second and hands it to ``shared
 
 from __future__ import annotations
 
+import atexit
 import os
 from bisect import bisect_left
 from collections import Counter, deque
+from multiprocessing import util
 from threading import Lock, Timer
 
 from . import names
@@ -156,3 +158,6 @@ def _forget_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_in_child)
+# What gathered in the last second. granian's workers end through multiprocessing: no atexit there.
+atexit.register(flush)
+util.Finalize(None, flush, exitpriority=1)

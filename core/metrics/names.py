@@ -49,7 +49,8 @@ HELD = {
     "redis_breaker_open": Measure(
         "gauge", "Processes that take a Redis for gone just now.", ("server",)
     ),
-    "processes": Measure("gauge", "Processes that count.", ()),
+    "processes": Measure("gauge", "Processes that count."),
+    "resident_bytes": Measure("gauge", "Memory of all processes that count."),
 }
 # Asked when somebody scrapes; what does not answer in time is left out.
 ASKED = {

@@ -10,7 +10,6 @@ writes there (SIGBUS), and nobody ever merges them.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import fcntl
 import json
@@ -21,7 +20,6 @@ import socket
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from multiprocessing import util
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +85,21 @@ def dump(counts: Counts) -> dict[str, Any]:
     return {
         "counters": list(counts.counters.items()),
         "histograms": histograms,
-        "held": [*counts.held.items(), (("processes",), 1)],
+        "held": [
+            *counts.held.items(),
+            (("processes",), 1),
+            (("resident_bytes",), _resident_bytes()),
+        ],
     }
+
+
+def _resident_bytes() -> int:
+    """The memory that this process holds; 0 where there is no /proc."""
+    try:
+        pages = Path("/proc/self/statm").read_text().split()[1]
+    except OSError:
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 class Ours:
@@ -121,10 +132,15 @@ class Ours:
 
 
 _ours = Ours()
+_open_now: set[int] = set()  # locks that are held, or tried, just now
 
 
 def _forget_in_child() -> None:
+    """A child that kept a lock of its parent open would hold it for as long as it lives."""
     _ours.forget()
+    for lock in _open_now:
+        os.close(lock)
+    _open_now.clear()
 
 
 os.register_at_fork(after_in_child=_forget_in_child)
@@ -171,15 +187,23 @@ def totals() -> Totals:
 
 @contextlib.contextmanager
 def _archive_lock(where: Path) -> Iterator[None]:
-    lock = os.open(where / ARCHIVE_LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-    try:
+    with _opened(where / ARCHIVE_LOCK, os.O_CREAT) as lock:
         deadline = time.monotonic() + LOCK_SECONDS
         while not _takes(lock):
             if time.monotonic() > deadline:
                 raise Busy(0, "somebody else adds up for too long")
             time.sleep(0.01)
         yield
+
+
+@contextlib.contextmanager
+def _opened(path: Path, flags: int = 0) -> Iterator[int]:
+    lock = os.open(path, os.O_RDWR | flags, 0o600)
+    _open_now.add(lock)
+    try:
+        yield lock
     finally:
+        _open_now.discard(lock)
         os.close(lock)
 
 
@@ -220,14 +244,8 @@ def _bury(where: Path) -> dict[str, Any]:
 
 
 def _is_dead(path: Path) -> bool:
-    try:
-        lock = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
-        return False
-    try:
+    with _opened(path) as lock:
         return _takes(lock)
-    finally:
-        os.close(lock)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -248,8 +266,3 @@ def _replace(path: Path, data: dict[str, Any]) -> None:
     except OSError:
         fresh.unlink(missing_ok=True)
         raise
-
-
-# granian's workers end through multiprocessing, which runs no atexit
-atexit.register(counting.flush)
-util.Finalize(None, counting.flush, exitpriority=1)

@@ -13,7 +13,7 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from accounts.models import User
-from core import heartbeat
+from core import heartbeat, mail
 from core.queues import CRITICAL, DEFAULT
 from debates.models import DebateTopic
 from tests.factories import make_book, make_topic
@@ -173,3 +173,22 @@ def test_what_was_counted_in_the_last_second_is_written_at_the_end(transactional
         if key == ["requests", "none", "404"]
     )
     assert counted == 7
+
+
+def test_a_task_whose_process_was_killed_is_counted_too(queues_of_ones_own, sink, tmp_path):
+    metrics = tmp_path / "metrics"
+    told = {"METRICS_DIR": str(metrics), "EMAIL_URL": sink.url}
+    with worker(tmp_path / "worker.log", DEFAULT, **told) as found:
+        (child,) = (
+            Path(f"/proc/{found.process.pid}/task/{found.process.pid}/children").read_text().split()
+        )
+        sink.on_data = lambda: os.kill(int(child), signal.SIGKILL)
+        mail.post(to="maria@example.com", subject="Olá", text="Olá")
+
+        def is_counted() -> bool:
+            counted = [json.loads(path.read_text())["counters"] for path in metrics.glob("*.json")]
+            return ["tasks", "core.tasks.send_mail", "", "killed"] in [
+                key for one in counted for key, _n in one
+            ]
+
+        wait_for(is_counted, "nobody counted it")
