@@ -73,13 +73,23 @@ class RequestMiddleware:
 def _record(
     request: HttpRequest, view: str, status: int, ms: float, queries: int
 ) -> logging.LogRecord:
-    """What ``logger.info`` makes, without the search for the line that called it."""
-    words = (request.method, _loggable(request.path), status, ms)
-    record = logging.LogRecord(
-        logger.name, logging.INFO, __file__, 0, "%s %s %d %.1f ms", words, None
-    )
-    record.fields = {"view": view, "status": status, "ms": round(ms, 2), "queries": queries}
+    """What ``logger.info`` makes, as a copy of the first one: a microsecond instead of five."""
+    now = time.time()
+    record = logging.LogRecord.__new__(logging.LogRecord)
+    record.__dict__ = {
+        **_FIRST,
+        "args": (request.method, _loggable(request.path), status, ms),
+        "created": now,
+        "msecs": now % 1 * 1000,
+        "request_id": request_id.get(),
+        "fields": {"view": view, "status": status, "ms": round(ms, 2), "queries": queries},
+    }
     return record
+
+
+_FIRST = vars(
+    logging.LogRecord(logger.name, logging.INFO, __file__, 0, "%s %s %d %.1f ms", (), None)
+)
 
 
 @lru_cache(maxsize=1024)
@@ -103,6 +113,8 @@ class AddRequestId(logging.Filter):
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if record.name == logger.name:  # it has been made without
+            return True
         record.request_id = request_id.get()
         if isinstance(record.args, tuple):
             record.args = tuple(map(_hidden, record.args))

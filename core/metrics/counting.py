@@ -10,6 +10,7 @@ import atexit
 import os
 from bisect import bisect_left
 from collections import Counter, deque
+from collections.abc import Sequence
 from multiprocessing import util
 from threading import Lock, Timer
 
@@ -39,15 +40,17 @@ class Counts:
         self.histograms: dict[Key, Histogram] = {}
         self.held: dict[Key, float] = {}
 
-    def observe(self, key: Key, value: float) -> None:
+    def observe(self, key: Key, values: Sequence[float]) -> None:
         found = self.histograms.get(key)
         bounds = names.COUNTED[key[0]].buckets
         if found is None:
             if len(self.histograms) >= MOST_SERIES:
                 return
             found = self.histograms[key] = Histogram(len(bounds))
-        found.counts[bisect_left(bounds, value)] += 1
-        found.sum += value
+        counts = found.counts
+        for value in values:
+            counts[bisect_left(bounds, value)] += 1
+        found.sum += sum(values)
 
 
 _requests: deque[tuple[str, int, float, int]] = deque(maxlen=MOST_GATHERED)
@@ -127,15 +130,18 @@ def current() -> Counts:
 
 
 def _add_up() -> None:
-    for _each in range(len(_requests)):
-        view, status, seconds, queries = _requests.popleft()
-        _increase(("requests", view, str(status)), 1)
-        counts.observe(("request_seconds", view), seconds)
-        counts.observe(("request_queries", view), queries)
+    by_view: dict[str, list[tuple[str, int, float, int]]] = {}
+    for request in _drained(_requests):
+        by_view.setdefault(request[0], []).append(request)
+    for view, requests in by_view.items():
+        for status, number in Counter([request[1] for request in requests]).items():
+            _increase(("requests", view, str(status)), number)
+        counts.observe(("request_seconds", view), [request[2] for request in requests])
+        counts.observe(("request_queries", view), [request[3] for request in requests])
     for key, number in Counter(_drained(_events)).items():
         _increase(key, number)
     for key, value in _drained(_times):
-        counts.observe(key, value)
+        counts.observe(key, [value])
 
 
 def _drained(gathered: deque) -> list:

@@ -18,10 +18,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from core.addresses import metrics_networks
 from core.metrics import counting, names, page, shared
 
+START_TIMER = counting._start_timer
+
 
 @pytest.fixture(autouse=True)
 def of_our_own(monkeypatch, tmp_path, settings):
     """Numbers, a file and a folder of this test's own."""
+    if counting._timer is not None:
+        counting._timer.cancel()
+    monkeypatch.setattr(counting, "_start_timer", lambda: None)  # nobody hands over but the test
     monkeypatch.setattr(counting, "counts", counting.Counts())
     monkeypatch.setattr(shared, "_ours", shared.Ours())
     settings.METRICS_DIR = str(tmp_path / "metrics")
@@ -83,8 +88,9 @@ class TestNumbers:
                 serve(f"view-{number}")
         assert len(counting.counts.counters) == 3
 
-    def test_threads_and_the_timer_hand_it_over_by_themselves(self):
-        counting._timer = None
+    def test_the_timer_hands_it_over_by_itself(self, monkeypatch):
+        monkeypatch.setattr(counting, "_start_timer", START_TIMER)
+        monkeypatch.setattr(counting, "_timer", None)
         with mock.patch.object(counting, "GATHER_SECONDS", 0.01):
             counting.answered("core:home", 200, 0.1, 0)
         deadline = time.monotonic() + 10
