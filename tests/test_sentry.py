@@ -112,6 +112,7 @@ def test_errors_of_views_and_tasks_arrive_without_anybody_in_them(clean_queues, 
                 reconcile_counters.apply_async()
                 wait_for(lambda: len(events) >= 2, f"{len(events)} events came")
             assert reader.get(f"/leitores/{TYPED[1]}/").status == 200
+            assert reader.get(f"/conta/senha/Mw/{TYPED[3]}/nada/").status == 404
     view = next(one for one in events if one["tags"].get("view") == "core:search")
     task = next(
         one for one in events if one["tags"].get("task") == "debates.tasks.reconcile_counters"
@@ -168,7 +169,12 @@ class ScrubbedTests(SimpleTestCase):
             "logentry": {"message": "mail to %s", "params": ["maria@example.com"], "formatted": "x"},
             "spans": [{"op": "db", "data": {"x": 1}, "description": "SELECT 'x'"}],
         }  # fmt: skip
+        event |= {
+            "transaction": "/conta/senha/Mw/um-sinal/nada/",
+            "transaction_info": {"source": "url"},
+        }
         found = sentry.scrubbed(event, {})
+        assert found["transaction"] == "none"
         assert found["request"] == {"method": "POST", "url": "https://site/"}
         assert found["contexts"] == {"trace": {"op": "http"}}
         assert found["exception"]["values"][0]["value"] == "<e-mail> typed '…'"
