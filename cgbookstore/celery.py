@@ -8,6 +8,7 @@ from celery import Celery
 from celery.schedules import crontab
 
 from core import broker
+from core import task_signals  # noqa: F401  connects itself
 from core.queues import NAMES as QUEUE_NAMES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cgbookstore.settings")

@@ -15,6 +15,7 @@ from django.db.models import F, Max, Min
 from django.utils import timezone
 
 from core.database import without_statement_timeout
+from core.metrics import counting
 from core.pruning import delete_in_chunks
 
 from . import counters, services
@@ -56,6 +57,7 @@ def _repair(night: date, topic_id: int) -> None:
     drift = services.sync_topic(topic_id)
     if not drift:
         return
+    counting.count("counters_drifted")
     logger.warning("counters drifted topic=%s drift=%s", topic_id, drift)
     report = DriftReport.objects.select_for_update().get(night=night)
     free = max(0, DRIFT_LINES - len(report.lines))
