@@ -26,6 +26,7 @@ ROUTES = {
         "core.tasks.clear_old_mail",
         "debates.tasks.fold_views",
         "debates.tasks.reconcile_counters",
+        "debates.tasks.weekly_report",
     )
 }
 

@@ -20,7 +20,7 @@ from accounts.models import BookReview, ReadingProgress, ShelfItem, User
 from core import big_tables
 from core.models import Author, Book, BookAuthor, Category, OutgoingMail
 from debates import services
-from debates.models import DebatePost, DebateTopic, DebateVote
+from debates.models import DebatePost, DebateTopic, DebateVote, DriftReport, WeeklyReport
 
 from .factories import (
     make_author,
@@ -41,12 +41,13 @@ OURS = [
     for model in admin.site._registry
     if model._meta.app_label in {"core", "accounts", "debates"}
 ]
-NEVER_ADDED = {DebateTopic, DebatePost, DebateVote, OutgoingMail}
-NEVER_DELETED = {User, DebateTopic, DebatePost, OutgoingMail}
+NEVER_ADDED = {DebateTopic, DebatePost, DebateVote, DriftReport, OutgoingMail, WeeklyReport}
+NEVER_DELETED = {User, DebateTopic, DebatePost, DriftReport, OutgoingMail, WeeklyReport}
 SEARCHES = {
     User: "Leitora.do", ShelfItem: "leitora.DO.mundo", ReadingProgress: "leitora.do.mundo",
     BookReview: "leitora.do.mundo", Author: "autora", Category: "Categoria", Book: "Livro do m",
     DebateTopic: "debate do Mundo", DebatePost: "leitora.do.mundo", DebateVote: "gente1",
+    WeeklyReport: "2026-11-16", DriftReport: "2026-11-16",
     OutgoingMail: "leitora.do.mundo@example.com",
 }  # fmt: skip
 INLINE = re.compile(r"<style|\sstyle=|<script(?![^>]*\ssrc=)(?![^>]*application/json)|\son[a-z]+=")
@@ -104,7 +105,7 @@ class PageTests(TestCase):
         return {
             User: world.reader, Author: world.author, Category: world.category, Book: world.book,
             DebateTopic: world.topic, DebatePost: world.post,
-            **{model: model.objects.latest("pk") for model in (ShelfItem, ReadingProgress, BookReview, DebateVote, OutgoingMail)},
+            **{model: model.objects.latest("pk") for model in (ShelfItem, ReadingProgress, BookReview, DebateVote, DriftReport, OutgoingMail, WeeklyReport)},
         }  # fmt: skip
 
     def paths(self, world: World) -> dict[str, str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+
 from accounts.models import BookReview, ShelfItem, User
 from accounts.services import record_progress, shelve_book, write_review
 from core import mail
 from core.models import Author, Book, BookAuthor, Category
 from core.text import fold
-from debates.models import DebateTopic, DebateVote
+from debates.models import DebateTopic, DebateVote, DriftReport, WeeklyReport
 
 from .factories import (
     make_author,
@@ -18,6 +20,8 @@ from .factories import (
     make_topic,
     make_user,
 )
+
+MONDAY = date(2026, 11, 16)
 
 
 class World:
@@ -79,6 +83,12 @@ class World:
             make_post(topic, author=self.reader)
             DebateVote.objects.create(post=post, user=self.reader, value=1)
             mail.post(to=user.email, subject="Notícias do mundo", text="Uma.")
+        weeks = [MONDAY - n * timedelta(weeks=1) for n in range(start, rows)]
+        WeeklyReport.objects.bulk_create(
+            WeeklyReport(week=week, new_members=1, new_topics=1, new_posts=1, unanswered_topics=1)
+            for week in weeks
+        )
+        DriftReport.objects.bulk_create(DriftReport(night=week) for week in weeks)
 
     def path(self, template: str) -> str:
         return template.format(

@@ -80,6 +80,7 @@ class User(AbstractUser):
                 violation_error_message=_("Já existe uma conta com este e-mail."),
             ),
         ]
+        indexes = [models.Index(fields=["date_joined"], name="user_by_joining")]
 
     def __str__(self) -> str:
         return self.name

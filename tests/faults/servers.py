@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,9 +19,8 @@ import psycopg2
 import pytest
 from django.conf import settings
 
-import dev
 from core import embedded
-from core.embedded import account, postgres
+from core.embedded import account, postgres, throwaway
 from core.embedded.processes import free_port, identity
 from tests.servers import child_environment
 
@@ -96,23 +94,8 @@ class Pair:
 @contextlib.contextmanager
 def private_pair() -> Iterator[Pair]:
     """Yield a pair of the tests' own; it and its data are gone after."""
-    with reachable_folder() as folder:
-        try:
-            yield Pair(folder)
-        finally:
-            embedded.remove(folder)
-
-
-@contextlib.contextmanager
-def reachable_folder() -> Iterator[Path]:
-    """A folder that the account of Postgres reaches; `dev.py test` removes what a killed run left."""
-    folder = Path(tempfile.mkdtemp(prefix=dev.TEST_PREFIX))
-    try:
-        folder.chmod(0o755)
-        (folder / "owner").write_text(f"{os.getpid()} {identity(os.getpid())}")
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with throwaway.folder() as folder:
+        yield Pair(folder)
 
 
 def ask(url: str, sql: str, *words: object) -> list[tuple]:
@@ -124,11 +107,11 @@ def ask(url: str, sql: str, *words: object) -> list[tuple]:
             return cursor.fetchall() if cursor.description else []
 
 
-def wait_for(condition, otherwise: str) -> None:
-    """Wait until ``condition()`` holds; fail with ``otherwise`` after ``WAIT_SECONDS``."""
-    deadline = time.monotonic() + WAIT_SECONDS
+def wait_for(condition, otherwise, seconds: float = WAIT_SECONDS) -> None:
+    """Wait until ``condition()`` holds; fail with ``otherwise``, words or who says them."""
+    deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, otherwise
+        assert time.monotonic() < deadline, otherwise() if callable(otherwise) else otherwise
         time.sleep(0.05)
 
 
@@ -219,7 +202,7 @@ def pgbouncer(
 
     ``more`` is lines of its configuration, where ``{folder}`` is where those files are.
     """
-    with reachable_folder() as folder:
+    with throwaway.folder() as folder:
         for name, text in (files or {}).items():
             (folder / name).write_text(text)
         found = Bouncer(pair, folder, modes, more)
