@@ -130,6 +130,7 @@ def test_the_environment_is_one_that_the_site_starts_with(machine, tmp_path):
     taken = ("DATABASE_URL", "REDIS_URL")  # the servers of this test; the rest is the file's
     base = {name: here[name] for name in ("PATH", "CACHE_KEY_PREFIX", *taken)}
     base |= {"CGB_ENV_FILE": str(machine.env), "CELERY_BROKER_URL": settings.CELERY_BROKER_URL}
+    base |= {"METRICS_DIR": str(tmp_path / "metrics")}
     base |= {"REDIS_SESSIONS_URL": "", "REDIS_LIMITS_URL": "", "STATIC_ROOT": str(tmp_path / "s")}
     for words, allowed in ((["collectstatic", "--noinput"], set()), (["check", "--deploy"], W016)):
         done = subprocess.run(

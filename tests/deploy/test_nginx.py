@@ -11,7 +11,8 @@ import sys
 import pytest
 from django.conf import settings
 
-from tests.faults.servers import reachable_folder, wait_for
+from core.embedded import throwaway
+from tests.faults.servers import wait_for
 from tests.servers import child_environment, free_port, web_server
 
 from .nginx import SITE, Nginx, nginx
@@ -26,7 +27,7 @@ PRODUCTION = {
 @pytest.fixture(scope="module")
 def static_root():
     """Collected once, as a release does."""
-    with reachable_folder() as folder:
+    with throwaway.folder() as folder:
         subprocess.run(
             [sys.executable, "manage.py", "collectstatic", "--noinput"],
             cwd=settings.BASE_DIR,
