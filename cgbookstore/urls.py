@@ -7,7 +7,7 @@ from django.urls import include, path
 urlpatterns = [
     path("", include("core.urls")),
     path("", include("accounts.urls")),
-    path("debates/", include("debates.urls")),
+    path("", include("debates.urls")),
     path("admin/", admin.site.urls),
 ]
 handler404 = "core.refusals.page_not_found"

@@ -6,7 +6,7 @@ from accounts.models import BookReview, ShelfItem, User
 from accounts.services import record_progress, shelve_book, write_review
 from core.models import Author, Book, BookAuthor, Category
 from core.text import fold
-from debates.models import DebateTopic, DebateVote
+from debates.models import DebateTopic, DebateVote, Follow, Notification
 
 from .factories import (
     make_author,
@@ -77,6 +77,11 @@ class World:
             post = make_post(self.topic, author=user, parent=parent)
             make_post(topic, author=self.reader)
             DebateVote.objects.create(post=post, user=self.reader, value=1)
+            Notification.objects.create(
+                user=self.reader, topic=self.topic, post=post, reason="debate"
+            )
+            Follow.objects.create(user=user, book=self.book, state="segue")
+        User.objects.filter(pk=self.reader.pk).update(unread_count=rows)
 
     def path(self, template: str) -> str:
         return template.format(
