@@ -25,6 +25,7 @@ from core.queues import BULK, DEFAULT
 
 from . import following, mail_links, notices
 from .models import DebatePost, DebateTopic, Follow, Notification
+from .querysets import NotificationQuerySet
 
 CHUNK_MAILS = 50  # written in a transaction
 CHUNK_READERS = 500
@@ -110,7 +111,7 @@ def _owed(until: datetime) -> QuerySet[Notification]:
 @transaction.atomic
 def _send_digest(reader: User, until: datetime) -> bool:
     owed = _owed(until).filter(user=reader)
-    newest = owed.for_page().order_by(*Notification.objects.NEWEST)
+    newest = owed.for_page().order_by(*NotificationQuerySet.NEWEST)
     rows = list(newest.select_for_update(no_key=True, of=("self",))[:MOST_TOLD])
     if not rows:
         return False  # somebody else was here

@@ -122,7 +122,12 @@ def _owed(model: type[Row], pk: int) -> Row | None:
     """
     of_post = model is DebatePost
     rows = model.objects.select_for_update(no_key=True, of=("self",)).filter(OWED, pk=pk)
-    row = rows.select_related("topic", "parent").first() if of_post else rows.first()
+    if of_post:
+        rows = rows.select_related("topic", "parent").defer(
+            "topic__description", "topic__description_html",
+            "parent__content", "parent__content_html",
+        )  # fmt: skip
+    row = rows.first()
     if row is None or not of_post:
         return row
     with connection.cursor() as cursor:
@@ -157,9 +162,10 @@ def _named(row: Row) -> dict[int, str]:
     """Who is called in the words, and whose post they answer, with the stronger reason of two."""
     topic, post = _topic_and_post(row)
     names = mentioned(post.content if post else topic.description)
-    called = User.objects.alias(login=Lower("username")).filter(login__in=names) if names else []
+    called = User.objects.alias(login=Lower("username")).filter(login__in=names)
+    called_ids = called.values_list("pk", flat=True) if names else []
     people = {post.parent.author_id: Reason.REPLY} if post and post.parent else {}
-    return people | {user.pk: Reason.MENTION for user in called}
+    return people | dict.fromkeys(called_ids, Reason.MENTION)
 
 
 def _followers(row: Row, after: int) -> list[int]:

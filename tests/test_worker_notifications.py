@@ -1,0 +1,112 @@
+"""A real worker, killed in the middle of telling a debate's followers; the sweep tells the rest."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+import pytest
+from django.db import connection, connections, transaction
+from django.db.models import Count
+from django.utils import timezone
+
+from accounts.models import User
+from core.models import OutgoingMail
+from debates import notices, notifying, tasks
+from debates.models import DebatePost, Follow, Notification
+from tests.factories import make_post, make_topic
+
+from .test_worker import Worker
+
+FOLLOWERS = 1_200  # three chunks
+AT_ONCE = 5  # readers of the first chunk who want a mail each time
+PATIENCE_SECONDS = 60
+
+
+@pytest.fixture
+def worker(transactional_db, tmp_path):
+    found = Worker(tmp_path / "worker.log")
+    try:
+        found.wait_until_ready()
+        yield found
+    finally:
+        found.stop()
+
+
+def told() -> int:
+    return Notification.objects.count()
+
+
+def wait_for(condition, worker: Worker) -> None:
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < until, worker.log.read_text()
+        time.sleep(0.05)
+
+
+def post_with_followers() -> tuple[DebatePost, list[User]]:
+    """A reply of an hour ago, that nobody was told of yet."""
+    people = User.objects.bulk_create(
+        User(
+            username=f"seguidor{n}", email=f"s{n}@example.com", password="!",
+            mail_frequency="na-hora" if n < AT_ONCE else "diario",
+        )
+        for n in range(FOLLOWERS)
+    )  # fmt: skip
+    topic = make_topic()
+    post = make_post(topic, author=topic.creator)
+    hour = timezone.now() - timedelta(hours=1)
+    Follow.objects.bulk_create(
+        Follow(user=user, topic=topic, state="segue", created_at=hour) for user in people
+    )
+    DebatePost.objects.filter(pk=post.pk).update(created_at=hour)
+    return post, people
+
+
+def test_killed_in_the_second_chunk_then_swept_each_is_told_once(worker):
+    post, people = post_with_followers()
+    with transaction.atomic():
+        # the worker stops at this reader, in the middle of its second chunk
+        held = User.objects.filter(pk=people[notifying.CHUNK + 100].pk)
+        list(held.select_for_update())
+        worker.send(tasks.notify_of_post, post.pk, people[0].pk - 1)
+        wait_for(is_anybody_waiting, worker)
+        worker.process.kill()
+        worker.process.wait()
+    connections["default"].close()  # what it held is given back once it is gone
+    wait_for(lambda: told() == notifying.CHUNK, worker)
+    assert not DebatePost.objects.get(pk=post.pk).notified_at
+
+    # what Beat sends each minute, twice at the same moment
+    again = Worker(worker.log.with_name("again.log"))
+    try:
+        again.wait_until_ready()
+        for _beat in range(2):
+            again.send(tasks.sweep_notifications)
+        # the rest of many followers is left to the bulk queue, which this worker does not serve
+        wait_for(lambda: "sweep rows=" in again.log.read_text(), again)
+        again.send(tasks.notify_of_post, post.pk, people[0].pk)
+        wait_for(lambda: DebatePost.objects.get(pk=post.pk).notified_at, again)
+        assert again.stop() == 0
+    finally:
+        again.stop()
+
+    rows = Notification.objects.filter(post=post)
+    assert rows.count() == rows.aggregate(n=Count("user", distinct=True))["n"] == FOLLOWERS
+    assert set(User.objects.filter(pk__in=[u.pk for u in people]).values_list("unread_count")) == {
+        (1,)
+    }
+    assert notices.reconcile() == []
+    mails = OutgoingMail.objects.filter(key__startswith="notification:")
+    assert sorted(mails.values_list("to", flat=True)) == [
+        f"s{n}@example.com" for n in range(AT_ONCE)
+    ]
+
+
+def is_anybody_waiting() -> bool:
+    """Whether another connection waits for a lock of this test's."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted"  # not kept for the transaction
+        )
+        return cursor.fetchone()[0] > 0
