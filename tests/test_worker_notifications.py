@@ -46,6 +46,7 @@ def wait_for(condition, worker: Worker) -> None:
 
 def post_with_followers() -> tuple[DebatePost, list[User]]:
     """A reply of an hour ago, that nobody was told of yet."""
+    topic = make_topic()
     people = User.objects.bulk_create(
         User(
             username=f"seguidor{n}", email=f"s{n}@example.com", password="!",
@@ -53,7 +54,6 @@ def post_with_followers() -> tuple[DebatePost, list[User]]:
         )
         for n in range(FOLLOWERS)
     )  # fmt: skip
-    topic = make_topic()
     post = make_post(topic, author=topic.creator)
     hour = timezone.now() - timedelta(hours=1)
     Follow.objects.bulk_create(
