@@ -29,7 +29,7 @@ from core.services import Refused
 
 from . import services
 from .forms import PostForm, TopicForm
-from .models import DebatePost, DebateTopic, DebateVote
+from .models import DebatePost, DebateTopic, DebateVote, Follow, Notification
 
 ACTIONS = {
     "pin": _("Fixar"),
@@ -255,3 +255,39 @@ class DebateVoteAdmin(BigTableAdmin):
         DebateVote.objects.filter(pk__in=ids).delete()
         for pk in wanted:
             services.sync_score(pk)
+
+
+class OfReaderAdmin(BigTableAdmin):
+    """What a reader follows and is told: to be looked at, changed by the reader alone."""
+
+    search_help_text = _("Nome de usuário inteiro, ou número.")
+
+    def find(self, rows, term):
+        return rows.filter(either(user=reader_id(term), pk=as_id(term)))
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+    def has_delete_permission(self, request, obj=None):
+        return False
+
+
+@admin.register(Follow)
+class FollowAdmin(OfReaderAdmin):
+    list_display = ["user", "state", "topic", "book", "created_at"]
+    list_select_related = ["user", "topic", "book"]
+    linked_by = {"user": ("-pk",), "topic": ("user_id",), "book": ("user_id",)}
+    fields = ["user", "state", "topic", "book", "created_at"]
+
+
+@admin.register(Notification)
+class NotificationAdmin(OfReaderAdmin):
+    """Deleted by their age, and with what they tell of: the reader's count moves with them."""
+
+    list_display = ["user", "reason", "topic", "created_at", "read_at", "mailed_at"]
+    list_select_related = ["user", "topic"]
+    linked_by = {"user": ("-created_at", "-pk"), "topic": ("-pk",)}
+    fields = ["user", "reason", "topic", "post", "created_at", "read_at", "mailed_at"]

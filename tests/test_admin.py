@@ -20,7 +20,7 @@ from accounts.models import BookReview, ReadingProgress, ShelfItem, User
 from core import big_tables
 from core.models import Author, Book, BookAuthor, Category
 from debates import services
-from debates.models import DebatePost, DebateTopic, DebateVote
+from debates.models import DebatePost, DebateTopic, DebateVote, Follow, Notification
 
 from .factories import (
     make_author,
@@ -41,12 +41,13 @@ OURS = [
     for model in admin.site._registry
     if model._meta.app_label in {"core", "accounts", "debates"}
 ]
-NEVER_ADDED = {DebateTopic, DebatePost, DebateVote}
-NEVER_DELETED = {User, DebateTopic, DebatePost}
+NEVER_ADDED = {DebateTopic, DebatePost, DebateVote, Follow, Notification}
+NEVER_DELETED = {User, DebateTopic, DebatePost, Follow, Notification}
 SEARCHES = {
     User: "Leitora.do", ShelfItem: "leitora.DO.mundo", ReadingProgress: "leitora.do.mundo",
     BookReview: "leitora.do.mundo", Author: "autora", Category: "Categoria", Book: "Livro do m",
     DebateTopic: "debate do Mundo", DebatePost: "leitora.do.mundo", DebateVote: "gente1",
+    Follow: "gente1", Notification: "leitora.do.mundo",
 }  # fmt: skip
 INLINE = re.compile(r"<style|\sstyle=|<script(?![^>]*\ssrc=)(?![^>]*application/json)|\son[a-z]+=")
 
@@ -103,7 +104,7 @@ class PageTests(TestCase):
         return {
             User: world.reader, Author: world.author, Category: world.category, Book: world.book,
             DebateTopic: world.topic, DebatePost: world.post,
-            **{model: model.objects.latest("pk") for model in (ShelfItem, ReadingProgress, BookReview, DebateVote)},
+            **{model: model.objects.latest("pk") for model in (ShelfItem, ReadingProgress, BookReview, DebateVote, Follow, Notification)},
         }  # fmt: skip
 
     def paths(self, world: World) -> dict[str, str]:
