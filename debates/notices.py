@@ -6,6 +6,7 @@ ids, so that the count is what the rows say whatever comes together.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -59,7 +60,7 @@ def mark_read(
         rows = rows.filter(pk=notification_id)
     read = rows.update(read_at=timezone.now())
     if read:
-        _count_less(user.pk, read)
+        _count_less([user.pk], read)
     return read
 
 
@@ -68,9 +69,9 @@ def remove(ids: Iterable[int]) -> int:
     """Delete the notifications ``ids``, at most a chunk of them, and what they count."""
     rows = Notification.objects.filter(pk__in=list(ids))
     _lock(rows.values_list("user_id", flat=True))
-    unread = rows.filter(UNREAD).order_by().values_list("user_id").annotate(n=Count("pk"))
-    for user_id, number in list(unread):
-        _count_less(user_id, number)
+    unread = Counter(rows.filter(UNREAD).values_list("user_id", flat=True))
+    for number in set(unread.values()):  # most have one
+        _count_less([user_id for user_id, n in unread.items() if n == number], number)
     return rows.delete()[0]
 
 
@@ -125,10 +126,10 @@ def _lock(user_ids: Iterable[int]) -> None:
     list(people.select_for_update(no_key=True).values_list("pk"))
 
 
-def _count_less(user_id: int, number: int) -> None:
+def _count_less(user_ids: list[int], number: int) -> None:
     # a count that had drifted must not turn this into an error; the night repairs it
     less = Greatest(F("unread_count") - number, 0)
-    User.objects.filter(pk=user_id).update(unread_count=less)
+    User.objects.filter(pk__in=user_ids).update(unread_count=less)
 
 
 @dataclass
