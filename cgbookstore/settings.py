@@ -163,9 +163,7 @@ CACHES = {
         REDIS_URL, f"{CACHE_KEY_PREFIX}-pages", 86_400, serializer="core.redis.BytesSerializer"
     ),
     "sessions": room(REDIS_SESSIONS_URL, f"{CACHE_KEY_PREFIX}-sessions", 60),
-    "ratelimit": room(
-        REDIS_LIMITS_URL, f"{CACHE_KEY_PREFIX}-limits", 3600, client="core.redis.CountingClient"
-    ),
+    "ratelimit": room(REDIS_LIMITS_URL, f"{CACHE_KEY_PREFIX}-limits", 3600),
 }
 DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
 DJANGO_REDIS_LOGGER = "core.redis.ignored"

@@ -12,6 +12,7 @@ from django.db.models import Q
 from django.utils.text import slugify
 from django.utils.translation import gettext_lazy as _
 
+from . import mail
 from .big_tables import (
     BigTableAdmin,
     IndexFilter,
@@ -21,7 +22,7 @@ from .big_tables import (
     word_begins,
 )
 from .converters import as_id
-from .models import Author, Book, BookAuthor, Category
+from .models import Author, Book, BookAuthor, Category, OutgoingMail
 from .ratelimit import limit
 from .services import sync_byline
 from .text import create_with_slug
@@ -216,3 +217,47 @@ class BookAdmin(SluggedAdmin):
         """The credits stand now: byline and search text follow from them and the title."""
         super().save_related(request, form, formsets, change)
         sync_byline([form.instance.pk])
+
+
+class MailFilter(IndexFilter):
+    title = _("estado")
+    parameter_name = "estado"
+    conditions = {
+        "esperando": (_("esperando"), mail.WAITING),
+        "desistimos": (_("desistimos"), Q(failed_at__isnull=False)),
+    }
+
+
+@admin.register(OutgoingMail)
+class OutgoingMailAdmin(BigTableAdmin):
+    """Mail on its way, for whoever asks where theirs is. Nobody reads it, or writes it, here."""
+
+    list_display = ["to", "subject", "queue", "created_at", "sent_at", "failed_at", "why"]
+    list_filter = [MailFilter]
+    ordering = ("-created_at", "-pk")
+    search_help_text = _("Endereço inteiro, ou número.")
+    fields = [
+        "to", "subject", "queue", "message_id", "created_at", "claimed_at", "handovers", "refusals",
+        "sent_at", "failed_at", "why",
+    ]  # fmt: skip
+    actions = ["send_again"]
+
+    def find(self, rows, term):
+        return rows.filter(either(to=term, pk=as_id(term)))
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+    def has_delete_permission(self, request, obj=None):
+        return False
+
+    @admin.action(description=_("Enviar de novo o que não foi"), permissions=["send"])
+    def send_again(self, request, queryset):
+        number = mail.send_again(queryset)
+        self.message_user(request, _("%(n)d na fila de novo.") % {"n": number})
+
+    def has_send_permission(self, request):
+        return request.user.has_perm("core.change_outgoingmail")

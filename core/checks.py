@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from celery import current_app
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import OperationalError
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
 
 from . import redis
 from .database import Server, ask_server
+from .queues import NAMES, ROUTES
+
+WORKERS_ANSWER_SECONDS = 1.0
 
 
 @register(Tags.staticfiles, deploy=True)
@@ -102,6 +108,31 @@ def _extensions(server: Server) -> list[CheckMessage]:
             hint="Run `python manage.py set_role_defaults`, which adds it.",
             id="core.W013",
         )
+    ]
+
+
+@register("queues", deploy=True)
+def every_queue_has_a_worker(app_configs, **kwargs):
+    """What waits in a queue that nobody serves waits for ever. Asks the workers, one second."""
+    try:
+        answers = current_app.control.inspect(timeout=WORKERS_ANSWER_SECONDS).active_queues() or {}
+    except (KombuError, RedisError, OSError) as error:
+        return [
+            Warning(
+                f"The broker did not answer, so its workers were not asked: {error}",
+                hint="Run this where the site will run.",
+                id="core.W015",
+            )
+        ]
+    served = {queue["name"] for queues in answers.values() for queue in queues}
+    routed = {*NAMES, *(route["queue"] for route in ROUTES.values())}
+    return [
+        Warning(
+            f"No worker serves the queue {name}.",
+            hint="Start the workers of the Procfile, or one without -Q, which serves all.",
+            id="core.W016",
+        )
+        for name in sorted(routed - served)
     ]
 
 

@@ -40,6 +40,7 @@ class MemberPage:
     note: dict[str, Any]
     headers: dict[str, str] = field(default_factory=dict)
     view: Any = field(default=None, compare=False)  # with its PublicPage and the name of its limit
+    layout: Any = field(default=None, compare=False)  # of ``parts``, once somebody reads it
 
 
 def _dump(header: dict[str, Any], page: MemberPage) -> bytes:
@@ -147,7 +148,9 @@ def personal(request: HttpRequest, page: MemberPage, spec: PublicPage) -> HttpRe
     if spec.marks:
         own.update(spec.marks(request, page.note, token))
     spec.read(request, page.note)
-    response = HttpResponse(fill(page.parts, own, token))
+    if page.layout is None:
+        page.layout = Layout(page.parts)
+    response = HttpResponse(page.layout.fill(own, token))
     response["Cache-Control"] = "private, no-cache"
     return response
 
@@ -169,26 +172,38 @@ def _build(view: View, request: HttpRequest, kwargs: dict[str, Any]) -> MemberPa
     return MemberPage(parts, twin.note)  # type: ignore[attr-defined]
 
 
-def fill(parts: Sequence[str], own: dict[str, str], csrf_token: str) -> str:
-    """Return the page with the member's own in its spots; a spot not in ``own`` stays as it is.
+class Layout:
+    """Where the spots of a page are, found once: then a page costs its own words, not its length.
 
     ``parts`` are texts and, between them, marks: ``+name`` opens a spot, ``-name`` closes it.
     """
-    page: list[str] = []
-    skipping = ""
-    for place, part in enumerate(parts):
-        if place % 2 == 0:
-            if not skipping:
-                page.append(part)
-        elif skipping:
-            if part == f"-{skipping}":
-                skipping = ""
-        elif part == CSRF:
-            page.append(csrf_token)
-        elif part[0] == "+" and part[1:] in own:
-            skipping = part[1:]
-            page.append(own[skipping])
-    return "".join(page)
+
+    def __init__(self, parts: Sequence[str]):
+        self._texts = ["" if place % 2 else part for place, part in enumerate(parts)]
+        self._tokens: list[int] = []
+        self._spots: dict[str, list[tuple[int, int]]] = {}
+        for place in range(1, len(parts), 2):
+            mark = parts[place]
+            if mark == CSRF:
+                self._tokens.append(place)
+            elif mark[0] == "+":
+                end = next((n for n in range(place + 2, len(parts), 2)
+                            if parts[n] == f"-{mark[1:]}"), len(parts))  # fmt: skip
+                self._spots.setdefault(mark[1:], []).append((place, end))
+
+    def fill(self, own: dict[str, str], csrf_token: str) -> str:
+        """Return the page with the member's own in its spots; one not in ``own`` stays as it is."""
+        page = self._texts.copy()
+        for place in self._tokens:
+            page[place] = csrf_token
+        spans = [
+            (place, end, words)
+            for name, words in own.items()
+            for place, end in self._spots.get(name, ())
+        ]
+        for place, end, words in sorted(spans, reverse=True):  # a spot within another goes with it
+            page[place:end] = [words] + [""] * (end - place - 1)
+        return "".join(page)
 
 
 def _csrf_token(request: HttpRequest) -> str:

@@ -1,7 +1,7 @@
 """Who may ask how often: one decorator over django-ratelimit, one client address.
 
-The counting is django-ratelimit's; this module decides whom it counts, and counts in the
-process while Redis does not.
+The counters and their windows are django-ratelimit's; this module decides whom they count, asks
+for those of a request at once, and counts in the process while Redis does not.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import ipaddress
 import logging
 import time
 from collections.abc import Callable
-from functools import wraps
+from functools import lru_cache, wraps
 from threading import Lock
+from typing import NamedTuple
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -20,7 +21,6 @@ from django_ratelimit.core import (
     _get_window,
     _make_cache_key,
     _split_rate,
-    get_usage,
 )
 from django_ratelimit.exceptions import Ratelimited
 
@@ -94,9 +94,9 @@ class _LocalCounts:
         with self._lock:
             self._counts.clear()
 
-    def seconds_to_wait(self, group: str, value: str, rate: str) -> int:
+    def seconds_to_wait(self, group: str, rate: str, value: str) -> int:
         """Count once; 0, or the seconds until the window ends when ``rate`` is spent."""
-        most, period = _split_rate(rate)
+        most, period = _split(rate)
         now = int(time.time())
         end = now - now % period + period
         with self._lock:
@@ -118,41 +118,48 @@ def seconds_to_wait(request: HttpRequest, name: str, row: Limit) -> int:
     Returns 0, or the seconds until the one that is spent the longest is open again. One
     round trip to Redis; with Redis gone this process counts for itself.
     """
-    # HEAD costs what GET costs
-    methods = ["GET", "HEAD"] if row.method == "GET" else [row.method]
-    if not settings.RATELIMIT_ENABLE or request.method not in methods:
+    if not settings.RATELIMIT_ENABLE or request.method not in _METHODS[row.method]:
         return 0
-    value, longest = whose(request, row.key), 0
+    value, longest, now = whose(request, row.key), 0, int(time.time())
     rates = {f"{name}.burst": row.burst, f"{name}.rate": row.rate}
-    redis.count_ahead(settings.RATELIMIT_USE_CACHE, _counters(rates, value, methods))
-    for group, rate in rates.items():
-        usage = get_usage(
-            request,
-            group=group,
-            key=lambda _group, _request: value,
-            rate=rate,
-            method=methods,
-            increment=True,
-        )
-        if usage is None or usage["time_left"] < 0:  # django-ratelimit's word for: not counted
-            ignored.warning("limits are counted in process group=%s", group)
-            longest = max(longest, local_counts.seconds_to_wait(group, value, rate))
-        elif usage["should_limit"]:
-            longest = max(longest, usage["time_left"], 1)
+    windows = [_window(group, rate, value, row.method) for group, rate in rates.items()]
+    counters = {window.key: window.lifetime for window in windows}
+    counts = redis.count(settings.RATELIMIT_USE_CACHE, counters)
+    if counts is None:
+        ignored.warning("limits are counted in process group=%s", name)
+        return max(local_counts.seconds_to_wait(*each, value) for each in rates.items())
+    for window, count in zip(windows, counts, strict=True):
+        if count > window.most:
+            longest = max(longest, window.end - now, 1)
     return longest
 
 
-def _counters(rates: dict[str, str], value: str, methods: list[str]) -> dict[str, int]:
-    """The counters that django-ratelimit will ask for, and how many seconds each lives.
+# HEAD costs what GET costs
+_METHODS = {"GET": ["GET", "HEAD"], "POST": ["POST"]}
 
-    Should a window end in between, it asks for another one and counts that by itself.
+
+class _Window(NamedTuple):
+    """One of django-ratelimit's counters: its name, and how much it may hold until when."""
+
+    key: str
+    most: int
+    end: int  # Unix seconds
+    lifetime: int  # seconds
+
+
+def _window(group: str, rate: str, value: str, method: str) -> _Window:
+    """The counter that ``django_ratelimit.core.get_usage`` would ask for, now.
+
+    Both counters of a limit are asked in one round trip; ``get_usage`` takes two for each, and
+    its own arithmetic is a third of what a kept list costs.
     """
-    counters = {}
-    for group, rate in rates.items():
-        _most, period = _split_rate(rate)
-        window = _get_window(value, period)
-        counters[_make_cache_key(group, window, rate, value, methods)] = period + EXPIRATION_FUDGE
-    return counters
+    most, period = _split(rate)
+    end = _get_window(value, period)
+    key = _make_cache_key(group, end, (most, period), value, _METHODS[method])
+    return _Window(key, most, end, period + EXPIRATION_FUDGE)
+
+
+_split = lru_cache(_split_rate)
 
 
 def limit(name: str) -> Callable[[View], View]:

@@ -20,7 +20,6 @@ from typing import Any, TypeVar
 
 import redis
 from django.core.cache import caches, close_caches
-from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.core.signals import request_finished
 from django_redis.client import DefaultClient
 from django_redis.exceptions import ConnectionInterrupted
@@ -272,61 +271,24 @@ class Client(DefaultClient):
             raise ConnectionInterrupted(connection=client) from error
 
 
-class CountingClient(Client):
-    """The client of the room that counts requests: a request's counts cost one round trip.
+_COUNT = """
+local counts = {}
+for i, key in ipairs(KEYS) do
+    if redis.call('SET', key, 1, 'NX', 'PX', ARGV[i]) then counts[i] = 1
+    else counts[i] = redis.call('INCR', key) end
+end
+return counts
+"""
 
-    django-ratelimit adds a counter and, if it was there, increments it, a rate after the
-    other. ``count_ahead`` does all of it at once; ``add`` and ``incr`` then tell what came out.
+
+def count(alias: str, counters: Mapping[str, int]) -> list[int] | None:
+    """Count one in each of ``counters`` of the room ``alias``, names and their lifetimes in seconds.
+
+    Returns the counts, this one among them, in one round trip; ``None`` while Redis is no use.
     """
-
-    _COUNT = """
-    local counts = {}
-    for i, key in ipairs(KEYS) do
-        if redis.call('SET', key, 1, 'NX', 'PX', ARGV[i]) then counts[i] = 1
-        else counts[i] = redis.call('INCR', key) end
-    end
-    return counts
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, **kwargs)
-        self._counts: dict[str, int | None] = {}  # of this request; None: Redis did not count
-
-    def count_ahead(self, counters: Mapping[str, int]) -> None:
-        """Count one in each of ``counters``, names and their lifetimes in seconds."""
-        names = [str(self.make_key(name)) for name in counters]
-        lifetimes = [seconds * 1000 for seconds in counters.values()]
-        client = self.get_client(write=True)
-        try:
-            counts = client.eval(self._COUNT, len(names), *names, *lifetimes)
-        except RedisError as error:
-            _log_ignored("ratelimit", error)
-            counts = [None] * len(names)
-        self._counts = dict(zip(names, counts, strict=True))
-
-    def add(  # type: ignore[override]
-        self, key: str, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: Any = None
-    ) -> bool:
-        """Whether ``key`` was not there; then it is ``value`` for ``timeout`` seconds."""
-        name = str(self.make_key(key, version=version))
-        if name not in self._counts:
-            return super().add(key, value, timeout, version=version)
-        if self._counts[name] != 1:
-            return False  # and incr tells how much
-        del self._counts[name]
-        return True
-
-    def incr(self, key: str, *args: Any, **kwargs: Any) -> int | None:  # type: ignore[override]
-        """The count of ``key``, one more than before; ``None`` if Redis did not count."""
-        name = str(self.make_key(key))
-        if name in self._counts:
-            return self._counts.pop(name)
-        return super().incr(key, *args, **kwargs)
-
-
-def count_ahead(alias: str, counters: Mapping[str, int]) -> None:
-    """Count one in each of ``counters`` of the room ``alias`` before django-ratelimit asks."""
-    caches[alias].client.count_ahead(counters)  # type: ignore[attr-defined]  # CountingClient
+    names = [str(caches[alias].make_key(name)) for name in counters]
+    lifetimes = [seconds * 1000 for seconds in counters.values()]
+    return attempt(alias, lambda client: client.eval(_COUNT, len(names), *names, *lifetimes), None)
 
 
 class BytesSerializer(BaseSerializer):

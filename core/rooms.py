@@ -13,7 +13,6 @@ def room(
     timeout: int,
     *,
     serializer: str = JSON,
-    client: str = "core.redis.Client",
 ) -> dict[str, Any]:
     """Return one entry of ``CACHES``; a dead server costs a miss, never an exception.
 
@@ -26,7 +25,7 @@ def room(
         "KEY_PREFIX": prefix,
         "TIMEOUT": timeout,
         "OPTIONS": {
-            "CLIENT_CLASS": client,
+            "CLIENT_CLASS": "core.redis.Client",
             "REDIS_CLIENT_CLASS": "core.redis.Redis",
             "CONNECTION_POOL_CLASS": "core.redis.Pool",
             "CONNECTION_POOL_KWARGS": {"max_connections": 50},

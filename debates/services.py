@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
-from django.db.models import F, Sum
-from django.db.models.functions import Coalesce, Greatest
+from django.db.models import F
+from django.db.models.functions import Greatest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -22,7 +22,7 @@ from core.text import create_with_slug
 
 from . import cache, following, notifying
 from .counters import drifted_posts
-from .models import PATH_LEVELS, DebatePost, DebateTopic, DebateVote
+from .models import PATH_LEVELS, DebatePost, DebateTopic
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -244,15 +244,11 @@ def vote_post(*, post: DebatePost, user: User, value: int) -> DebatePost:
     _require_open(post.topic, post)
     if post.author_id == user.pk:
         raise OwnPost
-    if value:
-        DebateVote.objects.bulk_create(
-            [DebateVote(post=post, user=user, value=value)],
-            update_conflicts=True,
-            unique_fields=["post", "user"],
-            update_fields=["value"],
-        )
-    else:
-        DebateVote.objects.filter(post=post, user=user).delete()
+    with connection.cursor() as cursor:
+        if value:
+            cursor.execute(_VOTE, [post.pk, user.pk, value, timezone.now()])
+        else:
+            cursor.execute(_NO_VOTE, [post.pk, user.pk])
     post.score = sync_score(post.pk)
     post.my_vote = value
     cache.votes_changed(post.topic)
@@ -262,12 +258,27 @@ def vote_post(*, post: DebatePost, user: User, value: int) -> DebatePost:
 # --- derived columns ---------------------------------------------------------------
 
 
+# By hand: a vote is the commonest write, and having Django write the three takes 400 microseconds.
+_VOTE = """
+    INSERT INTO debates_debatevote (post_id, user_id, value, created_at) VALUES (%s, %s, %s, %s)
+    ON CONFLICT (post_id, user_id) DO UPDATE SET value = EXCLUDED.value
+"""
+_NO_VOTE = "DELETE FROM debates_debatevote WHERE post_id = %s AND user_id = %s"
+_SCORE = """
+    UPDATE debates_debatepost SET score = (
+        SELECT coalesce(sum(value), 0) FROM debates_debatevote WHERE post_id = debates_debatepost.id
+    ) WHERE id = %s RETURNING score
+"""
+
+
 def sync_score(post_id: int) -> int:
-    """Recount one post's score and return it; two queries. The caller holds the post's row lock."""
-    votes = DebateVote.objects.filter(post_id=post_id)
-    score = votes.aggregate(score=Coalesce(Sum("value"), 0))["score"]
-    DebatePost.objects.filter(pk=post_id).update(score=score)
-    return score
+    """Recount one post's score and return it; one query. The caller holds the post's row lock.
+
+    Without the lock an UPDATE that waited would read the row anew, but not its subquery.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_SCORE, [post_id])
+        return cursor.fetchone()[0]
 
 
 @transaction.atomic

@@ -18,7 +18,7 @@ from django.urls import reverse
 
 from accounts.models import BookReview, ReadingProgress, ShelfItem, User
 from core import big_tables
-from core.models import Author, Book, BookAuthor, Category
+from core.models import Author, Book, BookAuthor, Category, OutgoingMail
 from debates import services
 from debates.models import DebatePost, DebateTopic, DebateVote, Follow, Notification
 
@@ -41,13 +41,14 @@ OURS = [
     for model in admin.site._registry
     if model._meta.app_label in {"core", "accounts", "debates"}
 ]
-NEVER_ADDED = {DebateTopic, DebatePost, DebateVote, Follow, Notification}
-NEVER_DELETED = {User, DebateTopic, DebatePost, Follow, Notification}
+NEVER_ADDED = {DebateTopic, DebatePost, DebateVote, Follow, Notification, OutgoingMail}
+NEVER_DELETED = {User, DebateTopic, DebatePost, Follow, Notification, OutgoingMail}
 SEARCHES = {
     User: "Leitora.do", ShelfItem: "leitora.DO.mundo", ReadingProgress: "leitora.do.mundo",
     BookReview: "leitora.do.mundo", Author: "autora", Category: "Categoria", Book: "Livro do m",
     DebateTopic: "debate do Mundo", DebatePost: "leitora.do.mundo", DebateVote: "gente1",
     Follow: "gente1", Notification: "leitora.do.mundo",
+    OutgoingMail: "leitora.do.mundo@example.com",
 }  # fmt: skip
 INLINE = re.compile(r"<style|\sstyle=|<script(?![^>]*\ssrc=)(?![^>]*application/json)|\son[a-z]+=")
 
@@ -104,7 +105,7 @@ class PageTests(TestCase):
         return {
             User: world.reader, Author: world.author, Category: world.category, Book: world.book,
             DebateTopic: world.topic, DebatePost: world.post,
-            **{model: model.objects.latest("pk") for model in (ShelfItem, ReadingProgress, BookReview, DebateVote, Follow, Notification)},
+            **{model: model.objects.latest("pk") for model in (ShelfItem, ReadingProgress, BookReview, DebateVote, Follow, Notification, OutgoingMail)},
         }  # fmt: skip
 
     def paths(self, world: World) -> dict[str, str]:

@@ -14,6 +14,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.models import User
 
+from .background.processes import worker
 from .conventions import python, settings, sizes, templates, tree
 from .servers import child_environment
 
@@ -74,7 +75,7 @@ RULES: dict[Rule, tuple[Snippets, Snippets]] = {
         [
             ("debates/services.py", "enqueue(notify, post.pk)\ndelay(3)\nx.delay"),
             ("core/enqueue.py", "task.apply_async(args)"),
-            ("tests/test_worker.py", "tasks.test_async_task.delay('x')"),
+            ("tests/background/test_worker.py", "tasks.test_async_task.delay('x')"),
         ],
     ),
     python.nobody_empties_redis: (
@@ -478,7 +479,8 @@ class TestDeployment:
         collected = self.manage("collectstatic", "--noinput", **production)
         assert collected.returncode == 0, collected.stderr
 
-        clean = self.check(**production)
+        with worker(tmp_path / "worker.log"):
+            clean = self.check(**production)
         assert clean.returncode == 0, clean.stderr
         assert "no issues" in clean.stdout
 

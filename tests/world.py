@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from accounts.models import BookReview, ShelfItem, User
 from accounts.services import record_progress, shelve_book, write_review
+from core import mail
 from core.models import Author, Book, BookAuthor, Category
 from core.text import fold
 from debates.models import DebateTopic, DebateVote, Follow, Notification
@@ -81,6 +82,7 @@ class World:
                 user=self.reader, topic=self.topic, post=post, reason="debate"
             )
             Follow.objects.create(user=user, book=self.book, state="segue")
+            mail.post(to=user.email, subject="Notícias do mundo", text="Uma.")
         User.objects.filter(pk=self.reader.pk).update(unread_count=rows)
 
     def path(self, template: str) -> str:

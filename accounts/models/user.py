@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.models import UserManager as DjangoUserManager
 from django.core.validators import MinLengthValidator, RegexValidator
@@ -12,6 +14,12 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 USERNAME_PATTERN = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
+
+
+@lru_cache(maxsize=4096)
+def _profile_url(username: str) -> str:
+    """Every page names several people, and the member it is for; reversing takes 15 microseconds."""
+    return reverse("accounts:profile", args=[username])
 
 
 class UserManager(DjangoUserManager):
@@ -111,7 +119,7 @@ class User(AbstractUser):
         super().save(**kwargs)
 
     def get_absolute_url(self) -> str:
-        return reverse("accounts:profile", args=[self.username])
+        return _profile_url(self.username)
 
     @property
     def name(self) -> str:

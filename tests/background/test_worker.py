@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,55 +16,34 @@ from core import tasks
 from debates.models import DebateTopic
 from debates.tasks import reconcile_counters
 from tests.factories import make_topic
-from tests.servers import child_environment
 
-READY_SECONDS = 60
+from .processes import Process
 
 
-class Worker:
-    """``celery -A cgbookstore worker`` on the test's database, with a queue of its own.
-
-    The queue is the test's own because a broker may be shared with somebody's worker.
-    """
+class OwnQueue:
+    """A worker with a queue of its own, because a broker may be shared with somebody's worker."""
 
     def __init__(self, log: Path):
-        self.queue = f"test-{uuid4()}"
-        self.log = log
-        environment = child_environment(CELERY_BROKER_URL=settings.CELERY_BROKER_URL)
-        words = [sys.executable, "-m", "celery", "-A", "cgbookstore", "worker", "-l", "info",
-                 "--pool", "solo", "-Q", self.queue, "-n", f"{self.queue}@%h"]  # fmt: skip
-        with log.open("w") as out:
-            self.process = subprocess.Popen(
-                words, cwd=settings.BASE_DIR, env=environment, stdout=out, stderr=out
-            )
-
-    def wait_until_ready(self):
-        until = time.monotonic() + READY_SECONDS
-        while " ready." not in self.log.read_text():
-            assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() < until, self.log.read_text()
-            time.sleep(0.1)
+        self.name, self.log = f"test-{uuid4()}", log
+        words = ["--pool", "solo", "-Q", self.name, "-n", f"{self.name}@%h"]
+        self.process = Process(log, "worker", *words, ready=" ready.")
 
     def send(self, task: Task, *words: str, **options) -> AsyncResult:
         """What ``task.delay(*words)`` does, on this worker's queue."""
-        return task.apply_async(words, queue=self.queue, **options)
+        return task.apply_async(words, queue=self.name, **options)
 
     def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(timeout=30)
+            return self.process.stop()
         finally:
-            self.process.kill()
-            self.process.wait()
             with redis.Redis.from_url(settings.CELERY_BROKER_URL) as broker:
-                broker.delete(self.queue, f"_kombu.binding.{self.queue}")
+                broker.delete(self.name, f"_kombu.binding.{self.name}")
 
 
 @pytest.fixture
 def worker(transactional_db, tmp_path):
-    found = Worker(tmp_path / "worker.log")
+    found = OwnQueue(tmp_path / "worker.log")
     try:
-        found.wait_until_ready()
         yield found
     finally:
         found.stop()

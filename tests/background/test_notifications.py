@@ -16,7 +16,7 @@ from debates import notices, notifying, tasks
 from debates.models import DebatePost, Follow, Notification
 from tests.factories import make_post, make_topic
 
-from .test_worker import Worker
+from .test_worker import OwnQueue
 
 FOLLOWERS = 1_200  # three chunks
 AT_ONCE = 5  # readers of the first chunk who want a mail each time
@@ -25,9 +25,8 @@ PATIENCE_SECONDS = 60
 
 @pytest.fixture
 def worker(transactional_db, tmp_path):
-    found = Worker(tmp_path / "worker.log")
+    found = OwnQueue(tmp_path / "worker.log")
     try:
-        found.wait_until_ready()
         yield found
     finally:
         found.stop()
@@ -37,7 +36,7 @@ def told() -> int:
     return Notification.objects.count()
 
 
-def wait_for(condition, worker: Worker) -> None:
+def wait_for(condition, worker: OwnQueue) -> None:
     until = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < until, worker.log.read_text()
@@ -72,15 +71,13 @@ def test_killed_in_the_second_chunk_then_swept_each_is_told_once(worker):
         worker.send(tasks.notify_of_post, post.pk, people[0].pk - 1)
         wait_for(is_anybody_waiting, worker)
         worker.process.kill()
-        worker.process.wait()
     connections["default"].close()  # what it held is given back once it is gone
     wait_for(lambda: told() == notifying.CHUNK, worker)
     assert not DebatePost.objects.get(pk=post.pk).notified_at
 
     # what Beat sends each minute, twice at the same moment
-    again = Worker(worker.log.with_name("again.log"))
+    again = OwnQueue(worker.log.with_name("again.log"))
     try:
-        again.wait_until_ready()
         for _beat in range(2):
             again.send(tasks.sweep_notifications)
         # the rest of many followers is left to the bulk queue, which this worker does not serve
