@@ -9,7 +9,7 @@ from debates.views.staff import staff_overview
 urlpatterns = [
     path("", include("core.urls")),
     path("", include("accounts.urls")),
-    path("debates/", include("debates.urls")),
+    path("", include("debates.urls")),
     path("equipe/", staff_overview, name="staff_overview"),
     path("admin/", admin.site.urls),
 ]

@@ -20,6 +20,7 @@ from accounts.models import User
 from core.big_tables import (
     BigTableAdmin,
     IndexFilter,
+    ReadOnlyAdmin,
     either,
     excerpt,
     link_to_list,
@@ -32,7 +33,15 @@ from core.words import span
 
 from . import services
 from .forms import PostForm, TopicForm
-from .models import DebatePost, DebateTopic, DebateVote, DriftReport, WeeklyReport
+from .models import (
+    DebatePost,
+    DebateTopic,
+    DebateVote,
+    DriftReport,
+    Follow,
+    Notification,
+    WeeklyReport,
+)
 
 ACTIONS = {
     "pin": _("Fixar"),
@@ -260,7 +269,7 @@ class DebateVoteAdmin(BigTableAdmin):
             services.sync_score(pk)
 
 
-class ReportAdmin(BigTableAdmin):
+class ReportAdmin(ReadOnlyAdmin):
     """What the site noted about itself: read here, written by its tasks."""
 
     day: str  # the column that makes a row one
@@ -273,14 +282,14 @@ class ReportAdmin(BigTableAdmin):
             day = None
         return rows.filter(either(**{self.day: day}))
 
-    def has_add_permission(self, request):
-        return False
 
-    def has_change_permission(self, request, obj=None):
-        return False
+class OfReaderAdmin(ReadOnlyAdmin):
+    """What a reader follows and is told: to be looked at, changed by the reader alone."""
 
-    def has_delete_permission(self, request, obj=None):
-        return False
+    search_help_text = _("Nome de usuário inteiro, ou número.")
+
+    def find(self, rows, term):
+        return rows.filter(either(user=reader_id(term), pk=as_id(term)))
 
 
 @admin.register(WeeklyReport)
@@ -308,3 +317,21 @@ class DriftReportAdmin(ReportAdmin):
     def told(self, report: DriftReport) -> str:
         words = ((sentence,) for sentence in report.sentences)
         return format_html_join("", "<p>{}</p>", words) or self.get_empty_value_display()
+
+
+@admin.register(Follow)
+class FollowAdmin(OfReaderAdmin):
+    list_display = ["user", "state", "topic", "book", "created_at"]
+    list_select_related = ["user", "topic", "book"]
+    linked_by = {"user": ("-pk",), "topic": ("user_id",), "book": ("user_id",)}
+    fields = ["user", "state", "topic", "book", "created_at"]
+
+
+@admin.register(Notification)
+class NotificationAdmin(OfReaderAdmin):
+    """Deleted by their age, and with what they tell of: the reader's count moves with them."""
+
+    list_display = ["user", "reason", "topic", "created_at", "read_at", "mailed_at"]
+    list_select_related = ["user", "topic"]
+    linked_by = {"user": ("-created_at", "-pk"), "topic": ("-pk",)}
+    fields = ["user", "reason", "topic", "post", "created_at", "read_at", "mailed_at"]

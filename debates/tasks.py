@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 from celery import shared_task
 from django.utils import timezone
 
-from . import drift, reading_counts, report_mail
+from . import drift, notice_mails, notices, notifying, reading_counts, report_mail
+from .models import DebatePost, DebateTopic
+
+logger = logging.getLogger(__name__)
 
 
 @shared_task(name="debates.tasks.reconcile_counters", ignore_result=True)
@@ -31,3 +36,44 @@ def weekly_report() -> None:
     Repeatable: a week has one row, and its mails are written with it.
     """
     report_mail.tell_staff()
+
+
+# --- notifications -----------------------------------------------------------------
+
+
+@shared_task(name="debates.tasks.notify_of_post", ignore_result=True)
+def notify_of_post(post_id: int, after: int = 0) -> None:
+    """Tell readers of a reply, followers from the one after ``after`` on. Repeatable."""
+    notifying.notify(DebatePost, post_id, after)
+
+
+@shared_task(name="debates.tasks.notify_of_topic", ignore_result=True)
+def notify_of_topic(topic_id: int, after: int = 0) -> None:
+    """Tell readers of a new debate. Repeatable: each is told once."""
+    notifying.notify(DebateTopic, topic_id, after)
+
+
+@shared_task(name="debates.tasks.sweep_notifications", ignore_result=True)
+def sweep_notifications() -> None:
+    """Find the replies and debates that nobody was told of. Repeatable."""
+    notifying.sweep()
+
+
+@shared_task(name="debates.tasks.send_digests", ignore_result=True)
+def send_digests(frequency: str) -> None:
+    """Mail the digests that are due. Repeatable: one a reader and date."""
+    sent = notice_mails.send_digests(frequency)
+    logger.info("digests written frequency=%s number=%d", frequency, sent)
+
+
+@shared_task(name="debates.tasks.clear_old_notifications", ignore_result=True)
+def clear_old_notifications() -> None:
+    """Delete notifications read 30 days ago, and all that are 180 days old. Repeatable."""
+    logger.info("old notifications deleted number=%d", notices.remove_old())
+
+
+@shared_task(name="debates.tasks.reconcile_unread", ignore_result=True)
+def reconcile_unread() -> None:
+    """Recount everybody's unread notifications; repair and log each drift. Repeatable."""
+    for user_id, stored, real in notices.reconcile():
+        logger.warning("unread count drifted user=%s stored=%d real=%d", user_id, stored, real)

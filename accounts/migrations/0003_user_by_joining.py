@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('accounts', '0001_initial'),
+        ('accounts', '0002_notifications'),
     ]
 
     operations = [

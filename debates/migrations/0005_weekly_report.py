@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('debates', '0003_view_batch'),
+        ('debates', '0004_notifications'),
     ]
 
     operations = [
