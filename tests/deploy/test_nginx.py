@@ -119,7 +119,7 @@ def the_address_cannot_be_forged(front: Nginx) -> None:
 
 
 def the_request_has_one_name(front: Nginx) -> None:
-    named = front.ask("/livros/", X_Request_ID="a-name-of-my-own")
+    named = front.ask("/livros/?q=segredo", X_Request_ID="a-name-of-my-own")
     (name,) = named.headers.get_all("X-Request-ID")
     assert re.fullmatch(r"[0-9a-f]{32}", name)
 
@@ -128,10 +128,11 @@ def the_request_has_one_name(front: Nginx) -> None:
 
     wait_for(line, "the request was not logged")
     row = json.loads(line()[0])
-    assert (row["path"], row["status"], row["method"]) == ("/livros/", 200, "GET")
+    assert (row["path"], row["status"], row["address"]) == ("/livros/", 200, "127.0.0.1")
     front.ask("/conta/senha/MQ/abc-123/")
     wait_for(lambda: '"/conta/senha/"' in front.log(), "the path was not logged")
     assert "abc-123" not in front.log()
+    assert "segredo" not in front.log()
 
 
 def what_is_not_for_readers_is_not_there(front: Nginx) -> None:
