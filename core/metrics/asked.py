@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Count, Max, Min
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
-from .. import asking, health, heartbeat, mail, queues, redis
+from .. import asking, health, heartbeat, mail, operations
 from ..models import OutgoingMail
 from .counting import Key
 
@@ -31,14 +30,11 @@ def now() -> dict[Key, float]:
 
 
 def _queues() -> dict[Key, float]:
-    broker = redis.client_at(settings.CELERY_BROKER_URL)
-    with broker.pipeline(transaction=False) as pipe:
-        for name in queues.NAMES:
-            pipe.llen(name)
-        lengths = pipe.execute()
+    lengths = operations.queue_lengths()
     return {
         ("queue_length", name): float(length)
-        for name, length in zip(queues.NAMES, lengths, strict=True)
+        for name, length in lengths.items()
+        if length is not None
     }
 
 
