@@ -14,8 +14,10 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.__main__ import commit
+from core.embedded import procfile
 
 from . import faults, report, verdict
 from .client import Client
@@ -43,6 +45,17 @@ BEFORE_SECONDS = 2
 
 def say(text: str) -> None:
     print(text, flush=True)
+
+
+def on_signals(answer: Any) -> None:
+    for number in procfile.SIGNALS:
+        signal.signal(number, answer)
+
+
+def stop_once(number: int, frame: object) -> None:
+    """End the drill in order; a second signal does not disturb the end."""
+    on_signals(signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def arguments(words: list[str]) -> argparse.Namespace:
@@ -112,8 +125,7 @@ def seen_wrong(rows: Sequence[Row]) -> list[str]:
 
 def main(words: list[str]) -> int:
     asked = arguments(words)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: sys.exit(143))
+    on_signals(stop_once)
     began = time.monotonic()
     stage = Stage(asked.folder.resolve(), dict(os.environ), hasty=asked.quick, say=say)
     try:
@@ -125,8 +137,6 @@ def main(words: list[str]) -> int:
     except StageFailed as error:
         say(f"The drill could not be held: {error}")
         return 1
-    except KeyboardInterrupt:
-        return 130
     found: dict[str, object] = {
         "day": time.strftime("%Y-%m-%d"),
         "commit": commit(),

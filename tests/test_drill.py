@@ -24,7 +24,7 @@ class FakeStage:
 
     def __init__(self, **tables: list[tuple]):
         self.tables = tables
-        self.known = {"topics": [{"slug": "velho", "views_count": 10}]}
+        self.known = {"topics": [{"slug": "velho", "views_count": 10}], "at once": "s@x"}
 
     def sql(self, statement: str) -> list[tuple]:
         return next((rows for name, rows in self.tables.items() if name in statement), [])
@@ -132,6 +132,24 @@ class TestViews:
     def test_no_more_than_were_asked_for_and_fewer_are_fine(self):
         assert self.wrong(12, 2) == self.wrong(10, 2) == self.wrong(2, 2, "novo") == []
         assert self.wrong(13, 2) == ["velho counts 3 readings of 2"]
+
+
+class TestNotices:
+    def test_what_the_statements_find_is_said(self):
+        assert verdict.notices(seen(Ledger())) == []
+        (wrong,) = verdict.notices(seen(Ledger(), unread_count=[(5, 2, 3)]))
+        assert wrong == "5 has 2 unread, and the rows say 3"
+        (wrong,) = verdict.notices(
+            seen(Ledger(), **{"NOT EXISTS (\n        SELECT 1 FROM debates_n": [(7, 3)]})
+        )
+        assert wrong == "3 follows the debate of reply 7 and was not told"
+
+    def test_a_mail_for_each_notification_of_who_wants_one_at_once(self):
+        mails = mail("s@x", "1", subject="Ana respondeu"), mail("s@x", "2", subject="Ana respondeu")
+        assert verdict.notice_mails(seen(Ledger(), *mails, debates_notification=[(2,)])) == []
+        assert verdict.notice_mails(seen(Ledger(), *mails, debates_notification=[(3,)])) == [
+            "s@x was told 3 × and got 2 mails"
+        ]
 
 
 class TestMails:
