@@ -254,6 +254,7 @@ def up(port: int) -> int:
         wanted = {"postgres": "DATABASE_URL", "redis": "REDIS_URL"}
         services = [name for name, variable in wanted.items() if not given.get(variable)]
         env = child_env() | {name: given[name] for name in procfile.variables(ROOT) & given.keys()}
+        env["LOG_FORMAT"] = given.get("LOG_FORMAT") or "line"  # a person reads them
         ours = [name for name in services if left or embedded.status(LOCAL)[name] == "stopped"]
         try:
             if ours:

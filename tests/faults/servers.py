@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -123,19 +124,22 @@ def program(name: str, package: str) -> str:
     return found
 
 
-BOUNCER = """\
-[databases]
-{databases}
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {port}
-unix_socket_dir =
-auth_type = scram-sha-256
-auth_file = {folder}/users
-admin_users = {user}
-max_client_conn = 200
-{more}
-"""
+BOUNCER = settings.BASE_DIR / "deploy/pgbouncer.ini"
+
+
+def bouncer_conf(databases: list[str], port: int, users: Path, admin: str, more: str) -> str:
+    """The deployed file with the databases, port and users of a test, and ``more`` at its end."""
+    text = BOUNCER.read_text()
+    lines = {
+        "cgbookstore": "\n".join(databases),
+        "listen_port": f"listen_port = {port}",
+        "auth_file": f"auth_file = {users}",
+        "admin_users": f"admin_users = {admin}",
+    }
+    for name, line in lines.items():
+        text, found = re.subn(rf"(?m)^{name} = .*$", lambda _old, line=line: line, text)
+        assert found == 1, name
+    return f"{text}\n{more}\n"
 
 
 class Bouncer:
@@ -146,12 +150,8 @@ class Bouncer:
         self.user, self.password, self.port = parts.username, parts.password, free_port()
         target = f"host=127.0.0.1 port={parts.port}"
         rows = [f"{name} = {target} {words}" for name, words in modes.items()]
-        text = BOUNCER.format(
-            databases="\n".join(rows),
-            port=self.port,
-            folder=folder,
-            user=self.user,
-            more=more.format(folder=folder),
+        text = bouncer_conf(
+            rows, self.port, folder / "users", str(self.user), more.format(folder=folder)
         )
         who = account.account(folder / "nothing")  # PgBouncer refuses to run as root
         (folder / "bouncer.ini").write_text(text)
