@@ -126,7 +126,7 @@ def seen_wrong(rows: Sequence[Row]) -> list[str]:
 def main(words: list[str]) -> int:
     asked = arguments(words)
     on_signals(stop_once)
-    began = time.monotonic()
+    began, load = time.monotonic(), round(os.getloadavg()[0], 1)
     stage = Stage(asked.folder.resolve(), dict(os.environ), hasty=asked.quick, say=say)
     try:
         with stage.running():
@@ -142,6 +142,7 @@ def main(words: list[str]) -> int:
         "commit": commit(),
         "seconds a fault": f"{asked.seconds:g}",
         "cores": os.cpu_count(),
+        "load before": load,  # of the machine; more than its cores: not alone
         "minutes": round((time.monotonic() - began) / 60, 1),
         **compared,
     }
