@@ -96,11 +96,12 @@ def drill(
             rows.append(row)
             say("  " + " | ".join(report.cells(row)[: None if patient else -1]))
     problems = [f"the drill itself failed: {problem!r}" for problem in load.problems]
-    if recovery.background(0.0, time.monotonic()) is None:
+    end = time.monotonic()
+    if recovery.background(0.0, end, end) is None:
         problems.append("mail or heartbeat did not come after the last fault")
     for row in rows if not patient else ():
-        late, last = recovery.mails(row.began, row.ended)
-        row.background = None if late else max(0.0, last - row.ended)
+        missing, last = recovery.mails(row.began, row.until)
+        row.recovered(None if missing else last)
     disturbed = [
         (row.began - BEFORE_SECONDS, row.ended + (row.site or 0.0) + BEFORE_SECONDS)
         for row in rows

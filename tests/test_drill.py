@@ -172,15 +172,17 @@ class TestMails:
     def test_those_on_their_way(self):
         asked = ledger(*(("reset", (name,), None, GOOD) for name in ("a@x", "b@x")))
         now = asked.of("reset")[-1].at
-        sink = FakeSink(mail("a@x", "1", 9.0), mail("b@x", "2", 4.0, subject="Outra coisa"))
-        assert mails_on_their_way(asked, sink, before=now) == (1, 9.0)
+        sink = FakeSink(mail("a@x", "1", now + 9), mail("b@x", "2", now, subject="Outra coisa"))
+        assert mails_on_their_way(asked, sink, before=now) == (1, now + 9)
+        in_time = FakeSink(mail("a@x", "1", now + 1), mail("b@x", "2", now + 2))
+        assert mails_on_their_way(asked, in_time, before=now) == (0, 0.0)
         assert mails_on_their_way(asked, sink, after=now + 1, before=now + 2) == (0, 0.0)
 
 
 class TestRows:
     def row(self, **changes) -> Row:
         fault = Fault("x", "X", lambda stage: None, excuses=frozenset({BROKEN}))
-        row = Row(fault, began=10.0, ended=13.0, requests=5, site=0.5, background=2.0)
+        row = Row(fault, began=10.0, ended=13.0, watched=12.0, requests=5, site=0.5, background=2.0)
         for name, value in changes.items():
             setattr(row, name, value)
         return row
@@ -208,9 +210,10 @@ class TestRows:
             Asked("home", 14.0, 14.1, GOOD),
             Asked("home", 15.0, 15.1, TIMEOUT),
         ]
-        count(row, asked, least=12.0)
+        count(row, asked)
         assert (row.requests, row.errors) == (2, Counter({BROKEN: 1, TIMEOUT: 1}))
-        count(row, asked, least=14.5)
+        row.watched = 14.5
+        count(row, asked)
         assert row.requests == 3
 
     def test_p95(self):
@@ -237,7 +240,7 @@ class TestFaults:
 
 class TestReport:
     def test_table_and_docs(self, tmp_path):
-        row = Row(NOTHING, 0.0, 3.0, requests=1200, p95=41.6, site=0.0, background=None)
+        row = Row(NOTHING, 0.0, 0.0, 3.0, requests=1200, p95=41.6, site=0.0, background=None)
         text = report.table([row])
         assert text.splitlines()[2] == "| No fault | 1,200 | 0 | 42 | 0 s | not at all (!) |"
         page = tmp_path / "page.md"
