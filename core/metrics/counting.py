@@ -40,6 +40,9 @@ class Counts:
         self.histograms: dict[Key, Histogram] = {}
         self.held: dict[Key, float] = {}
 
+    def is_empty(self) -> bool:
+        return not (self.counters or self.histograms or self.held)
+
     def observe(self, key: Key, values: Sequence[float]) -> None:
         found = self.histograms.get(key)
         bounds = names.COUNTED[key[0]].buckets
@@ -119,7 +122,8 @@ def flush() -> None:
     _timer = None  # before: what comes while this runs starts the next one
     with _lock:
         _add_up()
-        shared.hand_over(counts)
+        if not counts.is_empty():  # a process that began nothing has no settings, perhaps
+            shared.hand_over(counts)
 
 
 def current() -> Counts:
