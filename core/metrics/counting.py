@@ -114,15 +114,19 @@ def _start_timer() -> None:
         _timer = None
 
 
-def flush() -> None:
-    """Add up what has gathered, and hand it over. Never raises."""
+def flush(*, always: bool = False) -> None:
+    """Add up what has gathered, and hand it over. Never raises.
+
+    Who counted nothing hands over nothing unless ``always``: at the end of a process that could
+    not even read its settings there are none.
+    """
     global _timer
     from . import shared
 
     _timer = None  # before: what comes while this runs starts the next one
     with _lock:
         _add_up()
-        if not counts.is_empty():  # a process that began nothing has no settings, perhaps
+        if always or not counts.is_empty():
             shared.hand_over(counts)
 
 
