@@ -65,7 +65,7 @@ class UserAdmin(BigTableAdmin, DjangoUserAdmin):
     ]
     fieldsets = [
         (None, {"fields": ["username", "password"]}),
-        (_("Perfil"), {"fields": ["display_name", "email", "city", "bio"]}),
+        (_("Perfil"), {"fields": ["display_name", "email", "mail_frequency", "city", "bio"]}),
         (
             _("Permissões"),
             {"fields": ["is_active", "is_staff", "is_superuser", "groups", "user_permissions"]},

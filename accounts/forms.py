@@ -114,7 +114,7 @@ class SignUpForm(FreeLogin, forms.ModelForm):
 
 
 class ProfileForm(FreeLogin, VisibleWords, forms.ModelForm):
-    """What others see of oneself, and the address; a new address needs the password."""
+    """What others see of oneself, the address and what it is used for; a new one needs the password."""
 
     visible = ("display_name",)
 
@@ -129,8 +129,16 @@ class ProfileForm(FreeLogin, VisibleWords, forms.ModelForm):
 
     class Meta:
         model = User
-        fields = ["display_name", "city", "bio", "email"]
+        fields = ["display_name", "city", "bio", "email", "mail_frequency"]
         widgets = {"bio": forms.Textarea(attrs={"rows": 4})}
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        # a form that does not name it, as that of the release before, leaves it
+        self.fields["mail_frequency"].required = False
+
+    def clean_mail_frequency(self):
+        return self.cleaned_data["mail_frequency"] or self.instance.mail_frequency
 
     def clean(self):
         data = super().clean()

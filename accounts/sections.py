@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.db.models import FilteredRelation, Q
 from django.template.loader import render_to_string
 
 from core.models import HALF_STARS, Book
@@ -11,7 +12,10 @@ from core.sections import section, section_marks
 
 from .cache import PEOPLE
 from .forms import ProgressForm, ShelfForm
-from .models import BookReview, ReadingProgress, ShelfItem
+from .models import BookReview, ReadingProgress, User
+
+OWN = ("shelf", "progress", "reviews")  # what a reader has at most one of for a book
+FACTS = ("percent", "page", "pages")
 
 
 @section("book_detail", PEOPLE)
@@ -34,7 +38,7 @@ def reviews(request, *, book):
 
 @section("book_detail")
 def own_reading(request, *, book):
-    """The reader's shelf, progress and review. Three queries for a member, none for others."""
+    """The reader's shelf, progress and review. One query for a member, none for others."""
     return {"own": _own(request.user, book) if request.user.is_authenticated else None}
 
 
@@ -42,7 +46,7 @@ def own_reading(request, *, book):
 def own_reading_marks(request, note, csrf_token):
     """What a member has of the book on its kept page, which is that of somebody who has nothing.
 
-    Three queries.
+    One query.
     """
     book = Book(**note["book"])
     own, marks = _own(request.user, book), {}
@@ -58,17 +62,23 @@ def own_reading_marks(request, note, csrf_token):
 
 
 def _own(user, book):
-    """Shelf, progress and review of ``user`` with their forms; the stand-in, id 0, has none."""
-    shelf = progress = review = None
+    """Shelf, progress and review of ``user`` with their forms; the stand-in, id 0, has none. One query."""
+    status, progress, review = "", None, None
     if user.pk:
-        mine = {"user": user, "book": book}
-        shelf = ShelfItem.objects.filter(**mine).first()
-        progress = ReadingProgress.objects.filter(**mine).first()
-        review = BookReview.objects.filter(**mine).first()
+        own = {name: FilteredRelation(name, condition=Q(**{f"{name}__book": book})) for name in OWN}
+        found = User.objects.filter(pk=user.pk).annotate(
+            **{f"own_{name}": relation for name, relation in own.items()}
+        )
+        status, review_id, *facts = found.values_list(
+            "own_shelf__status", "own_reviews__pk", *(f"own_progress__{name}" for name in FACTS)
+        )[0]
+        if facts[0] is not None:
+            progress = ReadingProgress(**dict(zip(FACTS, facts, strict=True)))
+        review = review_id and BookReview(pk=review_id)
     return {
-        "shelf": shelf,
+        "shelf": status,
         "progress": progress,
         "review": review,
-        "shelf_form": ShelfForm(initial={"status": shelf.status if shelf else ""}),
+        "shelf_form": ShelfForm(initial={"status": status or ""}),
         "progress_form": ProgressForm(instance=progress),
     }

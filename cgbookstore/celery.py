@@ -7,13 +7,17 @@ from typing import Any
 from celery import Celery
 from celery.schedules import crontab
 
-from core import task_signals  # noqa: F401  connects itself
+from core import (
+    broker,
+    task_signals,  # noqa: F401  connects itself
+)
 from core.queues import NAMES as QUEUE_NAMES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cgbookstore.settings")
 
 logger = logging.getLogger(__name__)
 
+broker.install()
 app = Celery("cgbookstore")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
@@ -74,6 +78,43 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "reconcile-counters": {
         "task": "debates.tasks.reconcile_counters",
         "schedule": crontab(minute="40", hour="4"),
+        "expire_seconds": 3600,
+    },
+    # Count and mail the week that has ended, on Monday; on another day, if Monday was missed.
+    "weekly-report": {
+        "task": "debates.tasks.weekly_report",
+        "schedule": crontab(minute="0", hour="6"),
+        "expire_seconds": 3600,
+    },
+    # Replies and debates that nobody was told of: a lost message, a killed worker.
+    "sweep-notifications": {
+        "task": "debates.tasks.sweep_notifications",
+        "schedule": crontab(),  # every minute
+        "expire_seconds": 55,
+    },
+    # Digests due at seven; the later runs find what a lost or interrupted one left.
+    "daily-digests": {
+        "task": "debates.tasks.send_digests",
+        "args": ["diario"],
+        "schedule": crontab(minute="0", hour="7-10"),
+        "expire_seconds": 3000,
+    },
+    "weekly-digests": {
+        "task": "debates.tasks.send_digests",
+        "args": ["semanal"],
+        "schedule": crontab(minute="10", hour="7-10", day_of_week="monday"),
+        "expire_seconds": 3000,
+    },
+    # Notifications read 30 days ago, and all that are 180 days old.
+    "clear-old-notifications": {
+        "task": "debates.tasks.clear_old_notifications",
+        "schedule": crontab(minute="50", hour="4"),
+        "expire_seconds": 3600,
+    },
+    # Recount everybody's unread notifications; every drift is logged.
+    "reconcile-unread": {
+        "task": "debates.tasks.reconcile_unread",
+        "schedule": crontab(minute="0", hour="5"),
         "expire_seconds": 3600,
     },
 }

@@ -216,6 +216,10 @@ RATES = {
     "create_post": Limit("60/h", "30/m", "user", "POST"),
     "edit_post": Limit("120/h", "30/m", "user", "POST"),
     "vote_post": Limit("100/h", "60/m", "user", "POST"),
+    "follow": Limit("300/h", "60/m", "user", "POST"),
+    "read_notifications": Limit("900/h", "120/m", "user", "POST"),
+    # one click in a mail program comes from its provider, who has many readers
+    "unsubscribe": Limit("3000/h", "300/m", "ip", "POST"),
     "shelve_book": Limit("300/h", "60/m", "user", "POST"),
     "moderate": Limit("600/h", "120/m", "user", "POST"),
     "login": Limit("60/h", "10/m", "ip", "POST"),

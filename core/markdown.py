@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import nh3
 from linkify_it import LinkifyIt
 from markdown_it import MarkdownIt
@@ -30,3 +32,14 @@ def render(text: str) -> str:
         url_schemes={"http", "https", "mailto"},
         link_rel="nofollow ugc noopener",
     )
+
+
+def plain_runs(text: str) -> Iterator[str]:
+    """The runs of ``text`` (Markdown) that are words: neither code nor inside a link."""
+    for block in _parser.parse(text):
+        depth = 0
+        for token in block.children or ():
+            if token.type in {"link_open", "link_close"}:
+                depth += token.nesting
+            elif token.type == "text" and not depth:
+                yield token.content

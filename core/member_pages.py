@@ -233,6 +233,8 @@ def _everywhere(request: HttpRequest) -> dict[str, str]:
         "name": escape(user.name),
         "profile": user.get_absolute_url(),
     }
+    if user.unread_count:
+        own["unread"] = user.unread_label
     if messages := list(get_messages(request)):
         own["messages"] = render_to_string("ui/_messages.html", {"messages": messages})
     return own

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from core.forms import SlugChoiceField, VisibleWords
 from core.models import Book
 
-from .models import DebatePost, DebateTopic
+from .models import DebatePost, DebateTopic, Follow
 
 
 def _spoiler_field() -> forms.IntegerField:
@@ -86,6 +86,18 @@ class VoteForm(forms.Form):
     """The vote that is wanted, not a toggle: sending it twice changes nothing."""
 
     value = forms.TypedChoiceField(choices=[("1", "+1"), ("0", "0"), ("-1", "-1")], coerce=int)
+
+
+class FollowForm(forms.Form):
+    """Follow, mute, or neither: the state that is wanted, not a toggle."""
+
+    state = forms.ChoiceField(choices=Follow.State.choices, required=False)
+
+
+class ReadForm(forms.Form):
+    """Whose notifications were read: those of a debate, or all."""
+
+    topic = forms.IntegerField(min_value=1, max_value=2**63 - 1, required=False)
 
 
 class TopicFilterForm(forms.Form):

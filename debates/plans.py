@@ -28,11 +28,13 @@ from core.models import Author, Book, BookAuthor, Category
 from core.paging import after
 from core.querysets import BookQuerySet
 
-from .models import DebatePost, DebateTopic, DebateVote
-from .querysets import PostQuerySet, TopicQuerySet
+from .models import DebatePost, DebateTopic, DebateVote, Follow, Notification
+from .querysets import NotificationQuerySet, PostQuerySet, TopicQuerySet
 
 # A scan of these grows with the site: a fault, unless the table is small enough to be read whole.
-MUST_NOT_SCAN = {model._meta.db_table for model in (DebatePost, DebateTopic, DebateVote)}
+MUST_NOT_SCAN = {
+    model._meta.db_table for model in (DebatePost, DebateTopic, DebateVote, Follow, Notification)
+}
 WORTH_TELLING = MUST_NOT_SCAN | {model._meta.db_table for model in (Book, User)}
 SMALL_TABLE_PAGES = 64  # half a megabyte: Postgres reads that sooner than an index and then rows
 
@@ -77,7 +79,10 @@ PAGES = {
     "profile_posts": "/leitores/{reader}/?aba=respostas",
     "profile_quiet": "/leitores/{quiet_reader}/?aba=respostas",
     "profile_posts_deep": "/leitores/{reader}/{reader_posts_deep}&aba=respostas",
+    "notifications": "/conta/avisos/",
+    "notifications_deep": "/conta/avisos/{notices_deep}",
 }
+FOR_MEMBERS = {"notifications", "notifications_deep"}
 
 
 @dataclass(frozen=True)
@@ -133,7 +138,7 @@ def explain(*, only: str = "", analyze: bool = False) -> Iterator[PagePlans]:
                 continue
             path = template.format(**found)
             for viewer, user in (("anonymous", None), ("member", member)):
-                if viewer == "member" and user is None:
+                if user is None and (viewer == "member" or name in FOR_MEMBERS):
                     continue
                 try:
                     sent = statements(path, user)
@@ -231,7 +236,7 @@ def keenest_voter() -> User | None:
 
 def subjects() -> dict[str, str]:
     """Return the values of ``PAGES``' names; those that this site has rows for."""
-    found = {**_debate(), **_catalogue(), **_reader()}
+    found = {**_debate(), **_catalogue(), **_reader(), **_member()}
     return {name: value for name, value in found.items() if value}
 
 
@@ -287,6 +292,11 @@ def _reader() -> dict[str, str]:
         "collector": collector.username if collector else "",
         "shelf_deep": _deep(ShelfItem.objects.filter(user=collector), ("-updated_at", "-id")),
     }
+
+
+def _member() -> dict[str, str]:
+    rows = Notification.objects.filter(user=keenest_voter())
+    return {"notices_deep": _deep(rows, NotificationQuerySet.NEWEST)}
 
 
 def _most(rows: QuerySet, column: str, model, *, least: bool = False):

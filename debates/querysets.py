@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from django.db import models
+from django.db import connection, models
 
 from core.querysets import folded_match
 
@@ -75,18 +75,56 @@ class PostQuerySet(models.QuerySet):
         )  # fmt: skip
 
 
-def attach_votes(posts: Iterable, user) -> list:
-    """Set ``my_vote`` (-1, 0, 1) on each post; one query for a member, none for the others.
+class NotificationQuerySet(models.QuerySet):
+    NEWEST = ("-created_at", "-id")
 
-    Nor for the stand-in of ``core.member_pages``, whose id is 0.
+    def told(self):
+        """Those of words that are still there; the others are about to be removed."""
+        return self.filter(visibility.TOLD)
+
+    def unread(self):
+        return self.filter(read_at__isnull=True)
+
+    def for_page(self):
+        """With what a sentence and an excerpt need: debate, post, who wrote; no Markdown source."""
+        return self.select_related("topic__creator", "post__author").only(
+            "reason", "created_at", "read_at", "user_id",
+            "topic__title", "topic__slug", "topic__spoiler_percent", "topic__is_deleted",
+            "topic__description_html", "topic__creator__username", "topic__creator__display_name",
+            "post__content_html", "post__spoiler_percent", "post__is_deleted",
+            "post__author__username", "post__author__display_name",
+        )  # fmt: skip
+
+
+def attach_own(topic, posts: Iterable, user) -> list:
+    """Set ``my_vote`` (-1, 0, 1) on each post and ``my_state`` (of ``Follow``, or ``""``) on the debate.
+
+    One query for a member, none for the others; nor for the stand-in of ``core.member_pages``,
+    whose id is 0.
     """
-    from .models import DebateVote
-
     posts = list(posts)
     mine: dict[int, int] = {}
-    if user.is_authenticated and user.pk and posts:
-        votes = DebateVote.objects.filter(user=user, post__in=[post.pk for post in posts])
-        mine = dict(votes.values_list("post_id", "value"))
+    topic.my_state = ""
+    if user.is_authenticated and user.pk:
+        mine, topic.my_state = own_of_topic(user.pk, topic.pk, [post.pk for post in posts])
     for post in posts:
         post.my_vote = mine.get(post.pk, 0)
     return posts
+
+
+def own_of_topic(user_id: int, topic_id: int, post_ids: list[int]) -> tuple[dict[int, int], str]:
+    """Return a member's votes on these posts, and whether they follow or mute the debate.
+
+    One statement for both; by hand, because Django takes 200 microseconds to write one.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT post_id, value, '' FROM debates_debatevote"
+            " WHERE user_id = %s AND post_id = ANY(%s::bigint[])"
+            " UNION ALL"
+            " SELECT 0, 0, state FROM debates_follow WHERE topic_id = %s AND user_id = %s",
+            [user_id, post_ids, topic_id, user_id],
+        )
+        found = cursor.fetchall()
+    votes = {post_id: value for post_id, value, state in found if not state}
+    return votes, next((state for _post_id, _value, state in found if state), "")

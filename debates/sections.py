@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from accounts.cache import PEOPLE
-from core.sections import section
+from core.sections import section, section_marks
 
+from . import following
 from .cache import TOPICS, newest_topics
+from .marks import follow_marks
 from .models import DebatePost, DebateTopic
 from .querysets import PostQuerySet, TopicQuerySet
 
@@ -25,6 +27,18 @@ def book_topics(request, *, book):
     topics = DebateTopic.objects.published().filter(book=book).for_list()
     found = list(topics.order_by(*TopicQuerySet.ACTIVE_FIRST)[: BOOK_TOPICS + 1])
     return {"topics": found[:BOOK_TOPICS], "has_more_topics": len(found) > BOOK_TOPICS}
+
+
+@section("book_detail")
+def book_follow(request, *, book):
+    """Whether the reader follows or mutes the book. One query for a member, none for others."""
+    return {"follow_state": following.state_of_book(request.user, book.pk)}
+
+
+@section_marks("book_detail")
+def book_follow_marks(request, note, csrf_token):
+    """The same on the kept page. One query."""
+    return follow_marks(following.state_of_book(request.user, note["book"]["id"]))
 
 
 @section("search")

@@ -20,7 +20,7 @@ from core.models import Book
 from core.services import Refused
 from core.text import create_with_slug
 
-from . import cache
+from . import cache, following, notifying
 from .counters import drifted_posts
 from .models import PATH_LEVELS, DebatePost, DebateTopic
 
@@ -66,7 +66,7 @@ def create_topic(
 ) -> DebateTopic:
     """Open a debate on ``book``."""
     now = timezone.now()
-    return create_with_slug(
+    topic = create_with_slug(
         title,
         fallback="debate",
         create=lambda slug: DebateTopic.objects.create(
@@ -81,6 +81,9 @@ def create_topic(
             updated_at=now,
         ),
     )
+    following.follow_own(topic, creator, now)
+    notifying.announce(topic)
+    return topic
 
 
 @transaction.atomic
@@ -90,13 +93,13 @@ def edit_topic(
     """Change the words of a debate; its address stays."""
     topic = _lock_open_topic(topic.pk)
     _require_author(topic.creator_id, editor)
+    owed = notifying.owe(topic) if notifying.names_more(topic.description, description) else []
     topic.title, topic.description = title, description
     topic.description_html = render(description)
     topic.spoiler_percent = spoiler_percent
     topic.edited_at = timezone.now()
-    topic.save(
-        update_fields=["title", "description", "description_html", "spoiler_percent", "edited_at"]
-    )
+    words = ["title", "description", "description_html", "spoiler_percent", "edited_at"]
+    topic.save(update_fields=[*words, *owed])
     return topic
 
 
@@ -170,6 +173,8 @@ def create_post(
     DebateTopic.objects.filter(pk=topic.pk).update(
         posts_count=F("posts_count") + 1, last_post=post, updated_at=post.created_at
     )
+    following.follow_own(topic, author, post.created_at)
+    notifying.announce(post)
     return post
 
 
@@ -179,9 +184,10 @@ def edit_post(*, post: DebatePost, editor: User, content: str, spoiler_percent: 
     post = _lock_with_topic(post)
     _require_open(post.topic, post)
     _require_author(post.author_id, editor)
+    owed = notifying.owe(post) if notifying.names_more(post.content, content) else []
     post.content, post.content_html = content, render(content)
     post.spoiler_percent, post.edited_at = spoiler_percent, timezone.now()
-    post.save(update_fields=["content", "content_html", "spoiler_percent", "edited_at"])
+    post.save(update_fields=["content", "content_html", "spoiler_percent", "edited_at", *owed])
     return post
 
 
@@ -394,7 +400,7 @@ def _require_staff(user: User) -> None:
 
 def _mark_deleted(row: DebateTopic | DebatePost, actor: User) -> None:
     row.is_deleted, row.deleted_at, row.deleted_by = True, timezone.now(), actor
-    row.save(update_fields=["is_deleted", "deleted_at", "deleted_by"])
+    row.save(update_fields=["is_deleted", "deleted_at", "deleted_by", *notifying.owe(row)])
 
 
 def _unmark_deleted(row: DebateTopic | DebatePost) -> bool:

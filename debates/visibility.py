@@ -10,6 +10,9 @@ from django.db.models import Q
 PUBLISHED_TOPICS = Q(is_deleted=False)
 PUBLISHED_POSTS = Q(is_deleted=False, topic__is_deleted=False)  # a removed debate takes its posts
 
+# What a reader may be told of; staff hear no more than everybody.
+TOLD = Q(topic__is_deleted=False) & (Q(post__isnull=True) | Q(post__is_deleted=False))
+
 
 def topics(user) -> Q:
     """Debates that ``user`` may open."""
@@ -49,3 +52,15 @@ def quote_is_folded(post) -> bool:
 def excerpt_allowed(topic) -> bool:
     """Whether the opening may be quoted away from its page: the meta description."""
     return not topic.is_deleted and topic.spoiler_percent == 0
+
+
+def excerpt_of_post_allowed(post, topic) -> bool:
+    """Whether the words of ``post`` may stand in a notification or a mail: nobody unfolds those."""
+    if post.is_deleted or topic.is_deleted:
+        return False
+    return post.spoiler_percent == 0 and topic.spoiler_percent == 0
+
+
+def may_be_told(topic, post=None) -> bool:
+    """Whether anybody is notified of ``post``, or of the opening of ``topic``."""
+    return not topic.is_deleted and (post is None or not post.is_deleted)

@@ -11,6 +11,7 @@ BOOK_LIST = ("topic_live_recent", "topic_live_book_recent")
 BOOK_SEARCH = ("book_search", "book_popular")
 TOPIC_SEARCH = ("topic_search", "idx_topic_date")
 OWN_VOTES = ("vote_once_per_post", "debates_debatevote_user_id")  # begins so; Django names it
+OWN_FOLLOWING = ("follow_once_per_topic", "follow_once_per_book", "debates_follow_user_id")
 
 INDEXES: dict[str, list[str | tuple[str, ...]]] = {
     "home": ["topic_live_recent", "book_newest"],
@@ -52,15 +53,19 @@ INDEXES: dict[str, list[str | tuple[str, ...]]] = {
     "profile_posts": ["post_author_recent"],
     "profile_quiet": ["post_author_recent"],
     "profile_posts_deep": ["post_author_recent"],
+    "notifications": ["notice_user_recent"],
+    "notifications_deep": ["notice_user_recent"],
 }
 
 # besides: who is asking, and on a debate how they voted
 MEMBER = ["accounts_user_pkey"]
 OF_MEMBERS: dict[str, list[str | tuple[str, ...]]] = {
-    name: [OWN_VOTES] for name in ("topic_detail", "topic_detail_page_10", "topic_detail_deep")
+    name: [OWN_VOTES, OWN_FOLLOWING]
+    for name in ("topic_detail", "topic_detail_page_10", "topic_detail_deep")
 }
 OF_MEMBERS["book_detail"] = [
     "shelf_once_per_book",
     "progress_once_per_book",
     "review_once_per_book",
+    OWN_FOLLOWING,
 ]

@@ -28,7 +28,7 @@ BUDGETS = {
     "debates_list_page_2": Budget("/debates/?pagina=2", 1, 3, 1),
     # the book, its topics
     "debates_list_of_book": Budget("/debates/?livro={book}", 2, 4, 1),
-    # topic, posts; member: own votes
+    # topic, posts; member: own votes and following, in one
     "topic_detail": Budget("/debates/topico/{topic}/", 2, 5, 2),
     "topic_detail_page_2": Budget("/debates/topico/{topic}/?pagina=2", 2, 5, 2),
     # post with topic, its place
@@ -37,8 +37,8 @@ BUDGETS = {
     "book_list": Budget("/livros/", 2, 4, 1),
     # and the chosen category
     "book_list_filtered": Budget("/livros/?categoria={category}&lingua=pt&ordem=titulo", 3, 5, 1),
-    # book, authors, categories, debates, reviews; member: shelf, progress, own review
-    "book_detail": Budget("/livros/{book}/", 5, 10, 4),
+    # book, authors, categories, debates, reviews; member: own reading, following
+    "book_detail": Budget("/livros/{book}/", 5, 9, 3),
     "author_detail": Budget("/autores/{author}/", 2, 4, 1),
     "category_detail": Budget("/categorias/{category}/", 2, 4, 1),
     "search_empty": Budget("/busca/", 0, 2, 1),
@@ -55,6 +55,8 @@ BUDGETS = {
     "password_reset": Budget("/conta/senha/nova/", 0, 2, 1),
     # for members
     "edit_profile": Budget("/conta/", None, 2, 1),
+    # one page of them with debates, posts and people
+    "notifications": Budget("/conta/avisos/", None, 3, 2),
     "password_change": Budget("/conta/senha/", None, 2, 1),
     # the first step finds a book, the second writes on it
     "create_topic_book": Budget("/debates/novo/?q=livro", None, 3, 2),

@@ -54,9 +54,9 @@ def child_environment(**changes: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def web_server(log: Path = Path(os.devnull), **changes: str) -> Iterator[str]:
+def web_server(log: Path = Path(os.devnull), *, at_port: int = 0, **changes: str) -> Iterator[str]:
     """Run the Procfile's web line; yield ``http://127.0.0.1:<port>``; end the whole group."""
-    port = free_port()
+    port = at_port or free_port()
     with log.open("a") as out:
         process = subprocess.Popen(
             ["/bin/sh", "-c", procfile.commands(settings.BASE_DIR)["web"]],

@@ -30,6 +30,7 @@ SAME_IN_ENGLISH = {"Debates", "debate", "debates"}
 NOT_ON_PAGES = {
     "benchmarks",
     "demo",
+    "drills",
     "embedded",
     "imports",
     "management",

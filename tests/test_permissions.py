@@ -9,7 +9,8 @@ from django.test import TestCase
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.models import BookReview, ReadingProgress, ShelfItem
-from debates.models import DebatePost, DebateTopic, DebateVote
+from debates import mail_links
+from debates.models import DebatePost, DebateTopic, DebateVote, Follow, Notification
 
 from .factories import make_book, make_post, make_staff, make_topic, make_user
 
@@ -53,6 +54,12 @@ WRITES = {
     "edit_profile": Write(
         "/conta/", {"display_name": "Novo", "email": "x@example.com"}, DONE, DONE, DONE
     ),
+    "follow_topic": Write(f"{TOPIC}/seguir/", {"state": "silencia"}, DONE, DONE, DONE),
+    "follow_book": Write(f"{BOOK}/seguir/", {"state": "segue"}, DONE, DONE, DONE),
+    "open_notification": Write("/conta/avisos/{notice}/", {}, DONE, NOT_FOUND, NOT_FOUND),
+    "read_notifications": Write("/conta/avisos/lidos/", {"topic": ""}, DONE, REFUSED, REFUSED),
+    # whoever holds the mail's link acts for the reader whom it names
+    "unsubscribe": Write("/conta/avisos/sair/?t={token}", {}, DONE, DONE, DONE, DONE),
 }
 # Writes about the visitor alone: tests/test_account_pages.py
 OWN_PAGES = {
@@ -65,7 +72,10 @@ def snapshot() -> list:
     """Everything a reader's write may change, as plain rows."""
     from accounts.models import User
 
-    models = (DebateTopic, DebatePost, DebateVote, ShelfItem, ReadingProgress, BookReview, User)
+    models = (
+        DebateTopic, DebatePost, DebateVote, ShelfItem, ReadingProgress, BookReview, User, Follow,
+        Notification,
+    )  # fmt: skip
     skip = {"last_login"}
     return [
         [
@@ -83,6 +93,9 @@ class PermissionTests(TestCase):
         cls.book = make_book()
         cls.topic = make_topic(creator=cls.owner, book=cls.book)
         cls.post = make_post(cls.topic, author=cls.owner)
+        cls.notice = Notification.objects.create(
+            user=cls.owner, topic=cls.topic, post=cls.post, reason="debate"
+        )
 
     def setUp(self):
         BookReview.objects.create(user=self.owner, book=self.book, rating=4)
@@ -90,7 +103,13 @@ class PermissionTests(TestCase):
     def fill(self, text):
         if not isinstance(text, str):
             return text
-        return text.format(topic=self.topic.slug, post=self.post.pk, book=self.book.slug)
+        return text.format(
+            topic=self.topic.slug,
+            post=self.post.pk,
+            book=self.book.slug,
+            notice=self.notice.pk,
+            token=mail_links.stop_mails(self.owner.pk).partition("?t=")[2],
+        )
 
     def send(self, write: Write, user):
         client = self.client_class()
@@ -136,6 +155,8 @@ class PermissionTests(TestCase):
         reads = {
             "home", "book_list", "book_detail", "author_detail", "category_detail", "search",
             "healthz", "readyz", "debates_list", "topic_detail", "post_permalink", "profile",
+            "staff_overview",
+            "notifications",
         }  # fmt: skip
         assert set(names(get_resolver().url_patterns)) == set(WRITES) | OWN_PAGES | reads
 

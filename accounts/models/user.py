@@ -38,6 +38,14 @@ class UserManager(DjangoUserManager):
 
 
 class User(AbstractUser):
+    """A reader. ``unread_count`` is derived: ``debates.notices`` moves it with its rows."""
+
+    class MailFrequency(models.TextChoices):
+        AT_ONCE = "na-hora", _("Na hora, um e-mail por aviso")
+        DAILY = "diario", _("Um resumo por dia")
+        WEEKLY = "semanal", _("Um resumo por semana")
+        NEVER = "nunca", _("Nunca")
+
     username = models.CharField(
         _("nome de usuário"),
         max_length=30,
@@ -58,6 +66,18 @@ class User(AbstractUser):
     display_name = models.CharField(_("nome que aparece"), max_length=60, blank=True)
     city = models.CharField(_("cidade"), max_length=80, blank=True)
     bio = models.TextField(_("sobre você"), max_length=600, blank=True)
+    # A digest unless they ask for more: nobody confirmed the address, and a lively debate
+    # would fill it. The database knows both values, for releases that do not.
+    mail_frequency = models.CharField(
+        _("avisos por e-mail"),
+        max_length=10,
+        choices=MailFrequency,
+        default=MailFrequency.DAILY,
+        db_default=MailFrequency.DAILY,
+    )
+    unread_count = models.PositiveIntegerField(
+        _("avisos não lidos"), default=0, db_default=0, editable=False
+    )
 
     first_name = None
     last_name = None
@@ -79,10 +99,25 @@ class User(AbstractUser):
                 name="user_email_once",
                 violation_error_message=_("Já existe uma conta com este e-mail."),
             ),
+            models.CheckConstraint(
+                condition=Q(mail_frequency__in=["na-hora", "diario", "semanal", "nunca"]),
+                name="user_mail_frequency_is_known",
+            ),
         ]
+        indexes = [models.Index(fields=["date_joined"], name="user_by_joining")]
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, **kwargs) -> None:
+        """Leave the count of unread alone: Django's forms save the whole row they once read."""
+        if not self._state.adding and kwargs.get("update_fields") is None:
+            kwargs["update_fields"] = [
+                field.name
+                for field in self._meta.concrete_fields
+                if not field.primary_key and field.name != "unread_count"
+            ]
+        super().save(**kwargs)
 
     def get_absolute_url(self) -> str:
         return _profile_url(self.username)
@@ -101,6 +136,11 @@ class User(AbstractUser):
     @property
     def initial(self) -> str:
         return self.name[:1].upper()
+
+    @property
+    def unread_label(self) -> str:
+        """What the bell shows: ``""`` for nothing, three characters at most."""
+        return str(self.unread_count or "") if self.unread_count < 100 else "99+"
 
     @property
     def ink(self) -> int:

@@ -158,7 +158,7 @@ class ProfileFormTests(TestCase):
                 assert list(self.profile(**{field: value}).errors) == [field]
 
     def test_no_other_column_is_open(self):
-        fields = {"display_name", "city", "bio", "email", "current_password"}
+        fields = {"display_name", "city", "bio", "email", "mail_frequency", "current_password"}
         assert set(self.profile().fields) == fields
 
 

@@ -20,10 +20,11 @@ from accounts.services import shelve_book, write_review
 from core.models import Author, Book, BookAuthor, Category
 from core.services import sync_byline
 from core.text import create_with_slug, slug_base
-from debates import services
-from debates.models import DebatePost, DebateTopic, DebateVote
+from debates import notifying, services
+from debates.models import DebatePost, DebateTopic, DebateVote, Follow
 
 HERE = Path(__file__).parent
+NOTIFIED_TOPICS, NOTIFIED_POSTS = 2, 3  # so that the bell of the demo's reader rings
 PASSWORD = "leitura-boa-2026"  # noqa: S105  printed by dev.py up; load_demo refuses a public site
 
 
@@ -70,6 +71,7 @@ def load() -> Loaded:
         new_posts, new_votes = _load_topic(tomllib.loads(file.read_text()), books, readers, now)
         posts, votes = posts + new_posts, votes + new_votes
     reviews = _load_reviews(_read("reviews.toml")["review"], books, readers, now)
+    _notify(readers[LOGINS[0].username], now)
     return Loaded(len(books), len(readers), len(topics), posts, votes, reviews)
 
 
@@ -167,6 +169,24 @@ def _load_topic(
     services.sync_topic(topic.pk)
     _moderate(topic, entry, readers[LOGINS[1].username])
     return len(posts), votes
+
+
+def _notify(reader: User, now) -> None:
+    """Tell ``reader`` (and whom they answer) of the newest replies in two debates, nobody of the rest."""
+    topics = list(DebateTopic.objects.published().order_by("-updated_at")[:NOTIFIED_TOPICS])
+    Follow.objects.filter(user=reader).delete()
+    Follow.objects.bulk_create(
+        Follow(user=reader, topic=topic, state=Follow.State.FOLLOW, created_at=topic.created_at)
+        for topic in topics
+    )
+    others = Follow.objects.exclude(user=reader)
+    others.update(created_at=now)  # they hear of what comes
+    for topic in topics:
+        newest = DebatePost.objects.published().filter(topic=topic).order_by("-created_at")
+        for post in reversed(newest[:NOTIFIED_POSTS]):
+            notifying.settle(DebatePost, post.pk)
+    for model in (DebateTopic, DebatePost):
+        model.objects.filter(notified_at=None).update(notified_at=now)
 
 
 def _load_votes(post: DebatePost, item: dict[str, Any], readers: dict[str, User]) -> int:

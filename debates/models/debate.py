@@ -27,6 +27,7 @@ PATH_LEVELS = 6  # ancestors a path names; replies below stand beside the sixth'
 DELETED_HAS_DATE = Q(is_deleted=False, deleted_at__isnull=True) | Q(
     is_deleted=True, deleted_at__isnull=False
 )
+OWED = Q(notified_at__isnull=True)  # what ``debates.notifying`` still has to do
 
 
 class Moderated(models.Model):
@@ -44,6 +45,8 @@ class Moderated(models.Model):
         db_index=False,
         editable=False,
     )
+    # When the notifications of this row were last as they should be; null: that is still owed.
+    notified_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         abstract = True
@@ -123,6 +126,7 @@ class DebateTopic(Moderated):
                 condition=Q(deleted_by__isnull=False),
                 name="topic_deleted_by",
             ),
+            models.Index(fields=["id"], condition=OWED, name="topic_to_notify"),
         ]
 
     def __str__(self) -> str:
@@ -213,12 +217,14 @@ class DebatePost(Moderated):
         indexes = [
             models.Index(fields=["topic", "-created_at", "is_deleted"], name="idx_post_topic_date"),
             models.Index(fields=["author", "-created_at", "-id"], name="post_author_recent"),
+            models.Index(fields=["created_at"], name="post_by_date"),
             # so that deleting a person does not read every post
             models.Index(
                 fields=["deleted_by"],
                 condition=Q(deleted_by__isnull=False),
                 name="post_deleted_by",
             ),
+            models.Index(fields=["id"], condition=OWED, name="post_to_notify"),
         ]
 
     def __str__(self) -> str:
@@ -238,7 +244,7 @@ class DebatePost(Moderated):
 
     @cached_property
     def my_vote(self) -> int:
-        raise RuntimeError("DebatePost.my_vote is set by debates.querysets.attach_votes()")
+        raise RuntimeError("DebatePost.my_vote is set by debates.querysets.attach_own()")
 
 
 class DebateVote(models.Model):

@@ -7,6 +7,9 @@ the source ``carga``.
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
+
 from django.db import connection
 from django.db.models import Exists, IntegerField, Max, Model, OuterRef, Q, QuerySet
 from django.db.models.functions import Cast, Substr
@@ -14,7 +17,8 @@ from django.db.models.functions import Cast, Substr
 from accounts.models import BookReview, ReadingProgress, ShelfItem, User
 from core.models import Author, Book, BookAuthor
 from core.services import Refused
-from debates.models import DebatePost, DebateTopic, DebateVote
+from debates import notices
+from debates.models import DebatePost, DebateTopic, DebateVote, Follow, Notification
 from debates.services import sync_score
 
 from .copying import check_foreign_keys, rewind
@@ -67,13 +71,19 @@ def clear() -> None:
 
 
 def _clear_debates() -> None:
+    topics = DebateTopic.objects.filter(creator__in=readers())
+    _clear_told(topics)
     check_foreign_keys()  # TRUNCATE waits for no pending check
     with connection.cursor() as cursor:
         if not DebateTopic.objects.exclude(creator__in=readers()).exists():
             # a table emptied by DELETE keeps its size, and would be measured with it
-            cursor.execute("TRUNCATE debates_debatevote, debates_debatepost, debates_debatetopic")
+            of_books = list(Follow.objects.all())
+            cursor.execute(
+                "TRUNCATE debates_debatevote, debates_debatepost, debates_debatetopic,"
+                " debates_notification, debates_follow"
+            )
+            Follow.objects.bulk_create(of_books)
             return
-        topics = DebateTopic.objects.filter(creator__in=readers())
         ids = list(topics.values_list("pk", flat=True))
         cursor.execute(
             "DELETE FROM debates_debatevote USING debates_debatepost post"
@@ -89,6 +99,15 @@ def _clear_debates() -> None:
     votes.delete()
     for pk in posts:
         sync_score(pk)
+
+
+def _clear_told(topics: QuerySet[DebateTopic]) -> None:
+    """Notifications of these debates and of our readers, and what either follow."""
+    gone = Q(topic__in=topics) | Q(user__in=readers())
+    Follow.objects.filter(gone).delete()
+    rows = Notification.objects.filter(gone).order_by("pk")
+    while ids := list(rows.values_list("pk", flat=True)[: notices.CHUNK]):
+        notices.remove(ids)
 
 
 def _clear_readers() -> None:
@@ -110,9 +129,9 @@ def _clear_books() -> None:
     """Delete the books made here that nobody uses, and the authors left without one."""
     used = [
         Exists(model.objects.filter(book=OuterRef("pk")))
-        for model in (DebateTopic, BookReview, ShelfItem, ReadingProgress)
+        for model in (DebateTopic, BookReview, ShelfItem, ReadingProgress, Follow)
     ]
-    books = Book.objects.filter(source=SOURCE).exclude(used[0] | used[1] | used[2] | used[3])
+    books = Book.objects.filter(source=SOURCE).exclude(reduce(or_, used))
     books.delete()
     written = Exists(BookAuthor.objects.filter(author=OuterRef("pk")))
     Author.objects.filter(slug__startswith=f"{SOURCE}-autor-").exclude(written).delete()

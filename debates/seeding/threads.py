@@ -29,12 +29,12 @@ _TOPIC = (
     "id", "book_id", "creator_id", "title", "slug", "folded_title", "description",
     "description_html", "spoiler_percent", "is_pinned", "is_locked", "is_deleted", "deleted_at",
     "deleted_by_id", "created_at", "edited_at", "updated_at", "posts_count", "last_post_id",
-    "views_count",
+    "views_count", "notified_at",
 )  # fmt: skip
 _POST = (
     "id", "topic_id", "author_id", "parent_id", "path", "depth", "content", "content_html",
     "spoiler_percent", "is_locked", "is_deleted", "deleted_at", "deleted_by_id", "created_at",
-    "edited_at", "score", "replies_count",
+    "edited_at", "score", "replies_count", "notified_at",
 )  # fmt: skip
 _VOTE = ("post_id", "user_id", "value", "created_at")
 
@@ -165,7 +165,7 @@ def _topic_lines(batch: Batch) -> Iterator[str]:
             f"\t{fold(title)[:TITLE_LENGTH]}\t{dice.choice(batch.texts).columns}\t{spoiler}"
             f"\t{'t' if topic.is_pinned else 'f'}\t{locked}\t{removed}\t{opened}\t{edited}"
             f"\t{moment(last.when) if last else opened}\t{topic.visible}"
-            f"\t{last.id if last else NULL}\t{views}\n"
+            f"\t{last.id if last else NULL}\t{views}\t{opened}\n"
         )
 
 
@@ -180,5 +180,5 @@ def _post_lines(posts: Sequence[Post], batch: Batch) -> Iterator[str]:
             f"\t{{{post.path}}}\t{post.depth}\t{texts[int(random() * different)].columns}"
             f"\t{0 if chance < 0.8 else int(chance * 100)}\t{'t' if chance < LOCKED else 'f'}"
             f"\t{removed}\t{when}\t{when if random() < EDITED else NULL}\t{post.score}"
-            f"\t{post.replies}\n"
+            f"\t{post.replies}\t{when}\n"
         )

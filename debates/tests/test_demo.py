@@ -16,9 +16,9 @@ from django.utils import timezone
 from accounts.models import BookReview, ReadingProgress, ShelfItem, User
 from accounts.services import sync_reviews
 from core.models import Author, Book, Category
-from debates import services
+from debates import notices, notifying, services
 from debates.demo import loading
-from debates.models import PATH_LEVELS, DebatePost, DebateTopic, DebateVote
+from debates.models import PATH_LEVELS, DebatePost, DebateTopic, DebateVote, Notification
 from tests.factories import make_topic
 from tests.servers import child_environment
 
@@ -94,6 +94,16 @@ class LoadedTests(TestCase):
         opened = DebateTopic.objects.order_by("created_at").first().created_at
         assert (timezone.now() - newest).days < 14
         assert (newest - opened).days > 60
+
+    def test_the_bell_of_the_demos_reader_rings_and_nobody_is_told_later(self):
+        reader = User.objects.get(username=loading.LOGINS[0].username)
+        rows = Notification.objects.filter(user=reader)
+        assert rows.count() == reader.unread_count >= 4
+        assert rows.values("topic").distinct().count() == loading.NOTIFIED_TOPICS
+        assert notices.reconcile() == []
+        assert notifying.sweep() == 0
+        assert not DebatePost.objects.filter(notified_at=None).exists()
+        assert not DebateTopic.objects.filter(notified_at=None).exists()
 
     def test_nobody_votes_on_their_own_reply(self):
         assert not DebateVote.objects.filter(user=F("post__author")).exists()

@@ -160,7 +160,7 @@ class FactTests(TestCase):
         assert 0 < len(topic.folded_title) <= 200
 
     def test_the_viewers_vote_is_loud_until_it_is_attached(self):
-        with pytest.raises(RuntimeError, match="attach_votes"):
+        with pytest.raises(RuntimeError, match="attach_own"):
             _ = make_post().my_vote
 
     def test_the_indent_stops_at_the_cap(self):

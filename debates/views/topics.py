@@ -33,7 +33,7 @@ from debates.forms import (
 )
 from debates.marks import topic_marks, topic_note, topic_read
 from debates.models import DebatePost, DebateTopic
-from debates.querysets import PostQuerySet, TopicQuerySet, attach_votes
+from debates.querysets import PostQuerySet, TopicQuerySet, attach_own
 
 BOOK_CHOICES = 12
 EXCERPT_LENGTH = 160  # characters that search engines show of a description
@@ -64,11 +64,11 @@ def debates_list(request: HttpRequest) -> HttpResponse:
 @require_safe
 @public_page(NUMBER, scopes=cache.topic_scopes, on_read=topic_read, marks=topic_marks)
 def topic_detail(request: HttpRequest, slug: str) -> HttpResponse:
-    """A debate and 20 consecutive posts in thread order. Queries: debate, posts; a member's votes."""
+    """A debate and 20 consecutive posts in thread order. Queries: debate, posts; a member's own."""
     topic = get_topic(request, slug)
     posts = DebatePost.objects.filter(topic=topic).in_thread(request.user).for_page()
     posts_page = page(posts, PostQuerySet.THREAD, request.GET, size=settings.POSTS_PER_PAGE)
-    for post in attach_votes(posts_page.rows, request.user):
+    for post in attach_own(topic, posts_page.rows, request.user):
         post.topic = topic
         post.shows_words = visibility.shows_words(post, request.user)
         post.is_folded = visibility.is_folded(post, topic)
@@ -80,6 +80,7 @@ def topic_detail(request: HttpRequest, slug: str) -> HttpResponse:
         "reply_form": ReplyForm(topic=topic),
         "is_open": is_open,
         "excerpt": _excerpt(topic),
+        "state": topic.my_state,
     }
     return render(request, "debates/topic_detail.html", context)
 

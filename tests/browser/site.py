@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import ShelfItem, User
 from accounts.services import record_progress, shelve_book, write_review
 from core.models import CLOTHS, HALF_STARS
-from debates import services
-from debates.models import DebatePost
+from debates import mail_links, notices, notifying, services
+from debates.models import DebatePost, DebateTopic, DriftReport, Notification, WeeklyReport
+from debates.reports import DAY, WEEK, current_week
 from tests.factories import (
     make_author,
     make_book,
@@ -118,6 +120,11 @@ VISITS = {
     "profile_own": Visit("/leitores/{reader}/", "member"),
     "edit_profile": Visit("/conta/", "member"),
     "edit_profile_refused": Visit("/conta/", "member", "empty and send", status=422),
+    "notifications": Visit("/conta/avisos/", "member"),
+    "notifications_page_2": Visit("/conta/avisos/?pagina=2", "member"),
+    "unsubscribe": Visit("/conta/avisos/sair/?t={stop}"),
+    "unsubscribe_done": Visit("/conta/avisos/sair/?t={mute}", "", "send"),
+    "unsubscribe_refused": Visit("/conta/avisos/sair/?t=nada", status=400),
     "password_change": Visit("/conta/senha/", "member"),
     "choose_book": Visit("/debates/novo/", "member"),
     "choose_book_found": Visit("/debates/novo/?q=incomens", "member"),
@@ -140,6 +147,7 @@ VISITS = {
     "edit_review": Visit("/livros/{book}/resenha/", "member"),
     "edit_review_new": Visit("/livros/{other_book}/resenha/", "member"),
     "delete_review": Visit("/livros/{book}/resenha/apagar/", "member"),
+    "staff_overview": Visit("/equipe/", "staff"),
     "topic_detail_staff": Visit("/debates/topico/{topic}/", "staff", "open the menu"),
 }
 
@@ -170,6 +178,8 @@ class Site:
             make_book(authors=[self.author])  # covers of every colour
         self._debates()
         self._reading()
+        self._reports()
+        self._notices()
         self.sessions = {"": "", "member": _session(self.reader), "staff": _session(self.staff)}
 
     def _debates(self) -> None:
@@ -205,16 +215,46 @@ class Site:
                 has_spoiler=rating == HALF_STARS,
             )  # fmt: skip
 
+    def _reports(self) -> None:
+        """What staff see: long numbers, a week that is missing, a night with drift."""
+        this, today = current_week(), timezone.localdate()
+        for n in {*range(1, 13)} - {4}:
+            WeeklyReport.objects.create(
+                week=this - n * WEEK, new_members=10**n % 99_999_999, new_topics=n, new_posts=0,
+                unanswered_topics=n, first_reply_seconds=400_000 * n,
+            )  # fmt: skip
+        lines = [{"topic": 1, "counter": self.words.title, "stored": 1, "real": 2}]
+        for n in range(30):
+            DriftReport.objects.create(night=today - n * DAY, runs=2, drifted=n, lines=lines)
+
+    def _notices(self) -> None:
+        """The member follows the debate and was told of all of it, and read a part."""
+        named = f"@{self.reader.username} {self.words.text}"
+        make_post(self.topic, author=self.other, content=named, spoiler_percent=20)
+        for topic in (self.own, make_topic(book=self.book, description=named)):
+            make_post(topic, author=self.other, content=named)
+        for model in (DebateTopic, DebatePost):
+            for row in model.objects.filter(notified_at=None):
+                notifying.settle(model, row.pk)
+        oldest = Notification.objects.filter(user=self.reader).order_by("pk")
+        for notification in oldest[:10]:
+            notices.mark_read(self.reader, notification_id=notification.pk)
+
     def path(self, visit: Visit) -> str:
         return visit.path.format(
             book=self.book.slug, other_book=self.other_book.slug, author=self.author.slug,
             category=self.category.slug, topic=self.topic.slug, own=self.own.slug,
             locked=self.locked.slug, post=self.post.pk, own_post=self.own_post.pk,
-            reader=self.reader.username,
+            reader=self.reader.username, stop=_token(mail_links.stop_mails(self.other.pk)),
+            mute=_token(mail_links.mute_topic(self.other.pk, self.own.pk)),
         )  # fmt: skip
 
     def post_path(self, post: DebatePost) -> str:
         return f"/debates/post/{post.pk}/"
+
+
+def _token(link: str) -> str:
+    return link.partition("?t=")[2]
 
 
 def _session(user: User) -> str:

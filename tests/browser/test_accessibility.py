@@ -26,7 +26,8 @@ AXE = {
 # Two navigations with the same links carry the same name (ARIA practices): the two pagers.
 ACCEPTED = {("landmark-unique", "pager")}
 NOT_PAGES = {
-    "logout", "shelve_book", "vote_post", "moderate_topic", "moderate_post",  # POST only
+    "logout", "shelve_book", "vote_post", "moderate_topic", "moderate_post",
+    "follow_topic", "follow_book", "open_notification", "read_notifications",  # POST only
     "set_language", "healthz", "readyz",
 }  # fmt: skip
 OUTLINE = """() => {

@@ -1,0 +1,215 @@
+"""Who is told of a post or of a new debate, and that everybody is told exactly once.
+
+The write path leaves ``notified_at`` empty: its notifications are owed. ``settle`` makes them
+what they should be, chunk by chunk, and then dates the row. Each step may be repeated and two
+workers may do it at once: a notification is unique, and whoever is killed leaves the row owed
+for the sweep. A row that was removed owes the removal of its notifications, by the same way.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from time import monotonic
+
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from accounts.models import User
+from core.enqueue import enqueue
+from core.queues import BULK
+
+from . import notice_mails, notices, visibility
+from .mentions import mentioned
+from .models import OWED, DebatePost, DebateTopic, Follow, Notification
+
+logger = logging.getLogger(__name__)
+
+Row = DebateTopic | DebatePost
+Reason, State = Notification.Reason, Follow.State
+
+CHUNK = notices.CHUNK  # followers a transaction
+FIRST_LOOK = timedelta(seconds=30)  # what is owed longer, nobody's message brought
+MOST_SWEPT = 500
+SWEEP_SECONDS = 40
+
+
+def owe(row: Row) -> list[str]:
+    """Say that the notifications of ``row`` must be put right; the columns its ``save`` must name."""
+    row.notified_at = None
+    announce(row)
+    return ["notified_at"]
+
+
+def announce(row: Row) -> None:
+    """Have a worker settle ``row`` once this transaction commits."""
+    from . import tasks
+
+    is_post = isinstance(row, DebatePost)
+    enqueue(tasks.notify_of_post if is_post else tasks.notify_of_topic, row.pk)
+
+
+def names_more(before: str, after: str) -> bool:
+    """Whether an edit calls somebody whom the text did not call before."""
+    return bool(set(mentioned(after)) - set(mentioned(before)))
+
+
+def notify(model: type[Row], pk: int, after: int = 0) -> None:
+    """Settle what ``model`` row ``pk`` owes; many followers are left to the bulk queue."""
+    rest = settle(model, pk, after, most=None if after else 1)
+    if rest is not None:
+        from . import tasks
+
+        is_post = model is DebatePost
+        task = tasks.notify_of_post if is_post else tasks.notify_of_topic
+        enqueue(task, pk, rest, queue=BULK)
+
+
+def sweep() -> int:
+    """Settle what nobody settled: its message was lost, or its worker killed. How many rows."""
+    began, number = monotonic(), 0
+    for model in (DebateTopic, DebatePost):
+        owed = model.objects.filter(OWED, created_at__lt=timezone.now() - FIRST_LOOK)
+        for pk in list(owed.order_by("pk").values_list("pk", flat=True)[:MOST_SWEPT]):
+            if monotonic() - began > SWEEP_SECONDS:
+                return number  # the next run goes on
+            try:
+                notify(model, pk)
+            except Exception:
+                # the others must not wait for ever behind one that fails
+                logger.exception("not settled %s=%s", model._meta.model_name, pk)
+            number += 1
+    if number:
+        logger.warning("notifications found by the sweep rows=%d", number)
+    return number
+
+
+def settle(model: type[Row], pk: int, after: int = 0, most: int | None = None) -> int | None:
+    """Do what is owed from the follower after ``after`` on; ``None`` when nothing is left.
+
+    ``most`` bounds the chunks of followers; the id to go on after is returned.
+    """
+    followers: int | None = after
+    chunks = 0
+    while True:
+        with transaction.atomic():
+            row = _owed(model, pk)
+            if row is None:
+                return None
+            if not visibility.may_be_told(*_topic_and_post(row)):
+                is_done = not _forget_some(row)
+            else:
+                followers, is_done = _tell_some(row, followers)
+            if is_done:
+                model.objects.filter(pk=pk).update(notified_at=timezone.now())
+                return None
+        notice_mails.send_at_once(*_topic_and_post(row))
+        chunks += 1
+        if followers is not None and chunks == most:
+            return followers
+
+
+# --- one step, in one transaction ----------------------------------------------------
+
+
+def _owed(model: type[Row], pk: int) -> Row | None:
+    """Hold the row, if it owes anything, and read whether its debate is there.
+
+    The debate's key is held too: the removal of a debate's notifications (``_forget_some``)
+    waits for those that are being written, and nobody else waits for this.
+    """
+    of_post = model is DebatePost
+    rows = model.objects.select_for_update(no_key=True, of=("self",)).filter(OWED, pk=pk)
+    if of_post:
+        rows = rows.select_related("topic", "parent").defer(
+            "topic__description", "topic__description_html",
+            "parent__content", "parent__content_html",
+        )  # fmt: skip
+    row = rows.first()
+    if row is None or not of_post:
+        return row
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT is_deleted FROM debates_debatetopic WHERE id = %s FOR KEY SHARE",
+            [row.topic_id],
+        )
+        (row.topic.is_deleted,) = cursor.fetchone()
+    return row
+
+
+def _tell_some(row: Row, after: int | None) -> tuple[int | None, bool]:
+    """Tell those who are named, and the next followers; where to go on, and whether that was all.
+
+    ``after`` is ``None`` once the followers are through: then whoever an edit named meanwhile
+    is still told, and when there is nobody new the row is settled.
+    """
+    topic, post = _topic_and_post(row)
+    # a row's notifications are kept for 30 days at least, so nobody is told of it twice
+    is_recent = row.created_at > timezone.now() - notices.KEPT_READ
+    named = _named(row) if is_recent else {}
+    chunk = _followers(row, after) if is_recent and after is not None else []
+    reason = Reason.FOLLOWED if post else Reason.BOOK
+    people = dict.fromkeys(chunk, reason) | named
+    told = notices.add(topic, post, {pk: people[pk] for pk in _hearing(row, people)})
+    if len(chunk) == CHUNK:
+        return chunk[-1], False
+    return None, after is None and not told
+
+
+def _named(row: Row) -> dict[int, str]:
+    """Who is called in the words, and whose post they answer, with the stronger reason of two."""
+    topic, post = _topic_and_post(row)
+    names = mentioned(post.content if post else topic.description)
+    called = User.objects.alias(login=Lower("username")).filter(login__in=names)
+    called_ids = called.values_list("pk", flat=True) if names else []
+    people = {post.parent.author_id: Reason.REPLY} if post and post.parent else {}
+    return people | dict.fromkeys(called_ids, Reason.MENTION)
+
+
+def _followers(row: Row, after: int) -> list[int]:
+    """The next followers, in the order of their ids, of those who followed before the words."""
+    topic, post = _topic_and_post(row)
+    subject = {"topic": topic} if post else {"book_id": topic.book_id}
+    known = Follow.objects.filter(
+        state=State.FOLLOW, user__gt=after, created_at__lte=row.created_at, **subject
+    )
+    return list(known.order_by("user").values_list("user_id", flat=True)[:CHUNK])
+
+
+def _hearing(row: Row, people: dict[int, str]) -> list[int]:
+    """Hold the rows of those ``people`` who want to hear of it, in the order of their ids.
+
+    Not the author, nobody inactive. Muting the debate silences all of it; muting the book
+    silences those of its debates that the reader does not follow.
+    """
+    topic, post = _topic_and_post(row)
+    author_id = post.author_id if post else topic.creator_id
+    own = Follow.objects.filter(user=OuterRef("pk"))
+    of_topic = own.filter(topic=topic)
+    mutes_book = own.filter(book_id=topic.book_id, state=State.MUTE)
+    hearing = (
+        User.objects.filter(pk__in=people, is_active=True)
+        .exclude(pk=author_id)
+        .exclude(Exists(of_topic.filter(state=State.MUTE)))
+        .filter(~Exists(mutes_book) | Exists(of_topic))
+    )
+    held = hearing.order_by("pk").select_for_update(no_key=True, of=("self",))
+    return list(held.values_list("pk", flat=True))
+
+
+def _forget_some(row: Row) -> bool:
+    """Remove a chunk of what told of a removed row; whether there was any."""
+    topic, post = _topic_and_post(row)
+    if post:
+        rows = Notification.objects.filter(post=post)
+    else:
+        # waits for notifications of its posts that are being written just now
+        list(DebateTopic.objects.select_for_update().filter(pk=topic.pk).values_list("pk"))
+        rows = Notification.objects.filter(topic=topic)
+    return bool(notices.remove(list(rows.values_list("pk", flat=True)[:CHUNK])))
+
+
+def _topic_and_post(row: Row) -> tuple[DebateTopic, DebatePost | None]:
+    return (row.topic, row) if isinstance(row, DebatePost) else (row, None)
