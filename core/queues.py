@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from kombu import Queue
+from kombu import Exchange, Queue
 
 CRITICAL, DEFAULT, BULK = "critical", "default", "bulk"
 NAMES = (CRITICAL, DEFAULT, BULK)
-QUEUES = [Queue(name) for name in NAMES]
+# Each behind an exchange of its own: two bound to one key would each get a copy.
+QUEUES = [Queue(name, Exchange(name), routing_key=name) for name in NAMES]
 
 # What is not named here waits in ``default``; ``core.tasks.send_mail`` and ``heartbeat`` are told
 # their queue each time.

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from django.db.models import Count, Max, Min
+from django.db.models import Max
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
 from .. import asking, health, heartbeat, mail, operations
-from ..models import OutgoingMail
 from .counting import Key
 
 SECONDS = 0.5
@@ -49,11 +48,8 @@ def _beats() -> dict[Key, float]:
 
 
 def _mails() -> dict[Key, float]:
-    waiting = OutgoingMail.objects.filter(mail.WAITING).order_by()
-    told = waiting.aggregate(number=Count("pk"), oldest=Min("created_at"))
-    found: dict[Key, float] = {("mails_waiting",): float(told["number"])}
-    found["oldest_mail_age_seconds",] = 0.0
-    return found | dict(_age("oldest_mail_age_seconds", told["oldest"]))
+    waiting, age = mail.backlog()
+    return {("mails_waiting",): float(waiting), ("oldest_mail_age_seconds",): age}
 
 
 def _age(name: str, since: Any) -> Iterator[tuple[Key, float]]:
