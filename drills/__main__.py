@@ -14,11 +14,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.__main__ import commit
+from core.embedded import procfile
 
 from . import faults, report, verdict
-from .client import Client
+from .client import TIMEOUT_SECONDS, Client
 from .faults import FAULTS, NAMES, NOTHING, Fault, Recovery, Row
 from .ledger import Ledger
 from .load import Load
@@ -27,6 +29,7 @@ from .verdict import Evidence
 
 USUAL_SECONDS, QUICK_SECONDS = 12, 3
 WARM_SECONDS = 3
+HASTY_TIMEOUT_SECONDS = 20
 MOST_SENTENCES = 40
 # They cut a mail off between its hand-over and the note of it; and how long before they began
 # that may have been handed over, in seconds.
@@ -43,6 +46,17 @@ BEFORE_SECONDS = 2
 
 def say(text: str) -> None:
     print(text, flush=True)
+
+
+def on_signals(answer: Any) -> None:
+    for number in procfile.SIGNALS:
+        signal.signal(number, answer)
+
+
+def stop_once(number: int, frame: object) -> None:
+    """End the drill in order; a second signal does not disturb the end."""
+    on_signals(signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def arguments(words: list[str]) -> argparse.Namespace:
@@ -74,7 +88,9 @@ def drill(
     stage: Stage, asked: Sequence[Fault], seconds: float, *, patient: bool
 ) -> tuple[list[Row], Evidence, list[str]]:
     """Each fault in turn under one load; the rows, what to compare, and what the drill itself met."""
-    client, ledger = Client(stage.port), Ledger()
+    # the short form runs beside other tests, and says nothing of seconds
+    client = Client(stage.port, TIMEOUT_SECONDS if patient else HASTY_TIMEOUT_SECONDS)
+    ledger = Ledger()
     recovery, rows = Recovery(stage, client, ledger), []
     with Load(client, ledger, stage.known) as load:
         time.sleep(WARM_SECONDS)
@@ -83,11 +99,12 @@ def drill(
             rows.append(row)
             say("  " + " | ".join(report.cells(row)[: None if patient else -1]))
     problems = [f"the drill itself failed: {problem!r}" for problem in load.problems]
-    if recovery.background(0.0, time.monotonic()) is None:
+    end = time.monotonic()
+    if recovery.background(0.0, end, end) is None:
         problems.append("mail or heartbeat did not come after the last fault")
     for row in rows if not patient else ():
-        late, last = recovery.mails(row.began, row.ended)
-        row.background = None if late else max(0.0, last - row.ended)
+        missing, last = recovery.mails(row.began, row.until)
+        row.recovered(None if missing else last)
     disturbed = [
         (row.began - BEFORE_SECONDS, row.ended + (row.site or 0.0) + BEFORE_SECONDS)
         for row in rows
@@ -112,9 +129,8 @@ def seen_wrong(rows: Sequence[Row]) -> list[str]:
 
 def main(words: list[str]) -> int:
     asked = arguments(words)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: sys.exit(143))
-    began = time.monotonic()
+    on_signals(stop_once)
+    began, load = time.monotonic(), round(os.getloadavg()[0], 1)
     stage = Stage(asked.folder.resolve(), dict(os.environ), hasty=asked.quick, say=say)
     try:
         with stage.running():
@@ -125,13 +141,12 @@ def main(words: list[str]) -> int:
     except StageFailed as error:
         say(f"The drill could not be held: {error}")
         return 1
-    except KeyboardInterrupt:
-        return 130
     found: dict[str, object] = {
         "day": time.strftime("%Y-%m-%d"),
         "commit": commit(),
         "seconds a fault": f"{asked.seconds:g}",
         "cores": os.cpu_count(),
+        "load before": load,  # of the machine; more than its cores: not alone
         "minutes": round((time.monotonic() - began) / 60, 1),
         **compared,
     }

@@ -62,8 +62,8 @@ class Visitor:
 class Client:
     """Asks one server and remembers every request. Safe to use from several threads."""
 
-    def __init__(self, port: int):
-        self.port = port
+    def __init__(self, port: int, timeout: float = TIMEOUT_SECONDS):
+        self.port, self.timeout = port, timeout
         self.asked: list[Asked] = []
 
     def get(self, what: str, visitor: Visitor, path: str, status: int = 200) -> None:
@@ -97,7 +97,7 @@ class Client:
         headers = visitor.headers()
         if body is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
-        line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_SECONDS)
+        line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.timeout)
         try:
             with contextlib.closing(line):
                 line.request(method, path, body, headers)

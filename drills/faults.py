@@ -42,17 +42,30 @@ class Fault:
 
 @dataclass
 class Row:
-    """What was seen. Times in seconds; ``None``: it did not recover in time."""
+    """What was seen. Times in seconds; ``None``: it did not recover in time.
+
+    ``ended`` is where recovery is counted from: the end of the fault, or its begin where nothing
+    has to be given back. It was ``watched`` for some seconds at any rate.
+    """
 
     fault: Fault
     began: float
     ended: float
+    watched: float
     requests: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     p95: float = 0.0
     site: float | None = None
     background: float | None = None
     died: list[str] = field(default_factory=list)  # last words of programs that nobody had ended
+
+    @property
+    def until(self) -> float:
+        return max(self.ended, self.watched)
+
+    def recovered(self, moment: float | None) -> None:
+        """Mail and heartbeat were as before at ``moment``; ``None``: they never were."""
+        self.background = None if moment is None else max(0.0, moment - self.ended)
 
     @property
     def wrong(self) -> Counter[str]:
@@ -183,26 +196,26 @@ class Recovery:
                 return recovered
         return None
 
-    def background(self, began: float, ended: float) -> float | None:
-        """When mail acknowledged during the fault had arrived, who follows a debate had been told of
-        every reply to it, and each queue's heart beat again.
+    def background(self, began: float, since: float, until: float) -> float | None:
+        """When the last late mail had come, who follows a debate had been told of every reply to it,
+        and each queue's heart beat again after ``since``.
 
-        Waits ``BACKGROUND_SECONDS`` at most.
+        Mails are those acknowledged from ``began`` to ``until``. Waits ``BACKGROUND_SECONDS`` at most.
         """
-        wall = time.time() - (time.monotonic() - ended)
+        wall = time.time() - (time.monotonic() - since)
         well = 0.0
-        while time.monotonic() < ended + BACKGROUND_SECONDS:
+        while time.monotonic() < until + BACKGROUND_SECONDS:
             if not well and self._hearts_beat(wall) and not self._somebody_waits(wall):
                 well = time.monotonic()
-            late, last = self.mails(began, ended)
-            if well and not late:
+            missing, last = self.mails(began, until)
+            if well and not missing:
                 return max(well, last)
             time.sleep(0.2)
         return None
 
-    def mails(self, began: float, ended: float) -> tuple[int, float]:
-        """How many mails acknowledged in between are late, and when the last one came."""
-        return mails_on_their_way(self.ledger, self.stage.sink, after=began, before=ended)
+    def mails(self, began: float, until: float) -> tuple[int, float]:
+        """How many mails acknowledged in between have not come, and when the last late one came."""
+        return mails_on_their_way(self.ledger, self.stage.sink, after=began, before=until)
 
     def _hearts_beat(self, wall: float) -> bool:
         """Whether each queue has beaten after the second ``wall``."""
@@ -230,30 +243,28 @@ def run(
     first = len(client.asked)
     began = time.monotonic()
     fault.begin(stage)
-    ended = began if fault.end is None and fault is not NOTHING else 0.0
+    since = time.monotonic()  # whoever was restarted is there again, or starts
     time.sleep(max(0.0, began + seconds - time.monotonic()))
     if fault.end:
-        ended = time.monotonic()
+        since = time.monotonic()
         fault.end(stage)
-    row = Row(fault, began, ended or time.monotonic())
+    row = Row(fault, began, ended=since if fault.end else began, watched=began + seconds)
     site = recovery.site(row.ended, first)
     row.site = None if site is None else site - row.ended
     row.died = stage.revive()
     stage.wait_until_ready()
     if patient:
-        background = recovery.background(began, row.ended)
-        row.background = None if background is None else max(0.0, background - row.ended)
-    count(row, client.asked[first:], began + seconds)
+        row.recovered(recovery.background(began, since, row.until))
+    count(row, client.asked[first:])
     return row
 
 
-def count(row: Row, asked: list[Asked], least: float) -> None:
+def count(row: Row, asked: list[Asked]) -> None:
     """Fill in what readers and writers saw from the begin of the fault until they were served again.
 
-    Their requests are counted until the second ``least`` at any rate. An error that came while
-    mail was still late is the fault's too.
+    An error that came while mail was still late is the fault's too.
     """
-    until = max(least, row.ended + (row.site or 0.0))
+    until = max(row.until, row.ended + (row.site or 0.0))
     during = [one for one in asked if one.begun <= until]
     row.requests, row.p95 = len(during), p95(during)
     row.errors = Counter(one.kind for one in asked if one.kind != GOOD)

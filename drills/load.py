@@ -43,7 +43,7 @@ class Load:
         crowd: list[tuple[Callable[[list], Steps], int, float]] = [
             (self.strangers, 5, 0.2),
             (self.members, 4, 0.25),
-            (self.repliers, 3, 0.5),
+            (self.repliers, 3, 1.0),
             (self.voters, 3, 0.4),
             (self.shelvers, 1, 0.5),
             (self.openers, 1, 2.0),

@@ -2,7 +2,7 @@
 
 A process of its own, because it is the only part that needs the site's models. Writes
 ``known.json``. ``--hasty`` has Beat send what it sends every minute every few seconds, for a
-drill that is over in a minute and a half.
+drill that is over in two minutes.
 """
 
 from __future__ import annotations
@@ -76,8 +76,11 @@ def follow(topics: list[dict]) -> str:
     return first.email
 
 
-def hasten() -> None:
-    """What Beat would send every minute goes out every few seconds."""
+def hasten(everything: bool) -> None:
+    """Have Beat ask for heartbeats every few seconds, so that a recovery is seen when it happens.
+
+    With ``everything`` all that it sends every minute goes out so often, sweeps too.
+    """
     from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
     from core.beat import create_missing_rows
@@ -86,12 +89,11 @@ def hasten() -> None:
     often, _made = IntervalSchedule.objects.get_or_create(
         every=HASTY_SECONDS, period=IntervalSchedule.SECONDS
     )
-    minutely = PeriodicTask.objects.filter(crontab__minute="*", crontab__hour="*")
-    seconds = PeriodicTask.objects.filter(
-        interval__period=IntervalSchedule.SECONDS, interval__every__gt=HASTY_SECONDS
-    )
-    for rows in (minutely, seconds):
-        rows.update(crontab=None, interval=often, expire_seconds=2 * HASTY_SECONDS)
+    rows = PeriodicTask.objects.filter(crontab__minute="*", crontab__hour="*")
+    if not everything:
+        rows = rows.filter(task="core.tasks.heartbeat")
+    if not rows.update(crontab=None, interval=often):
+        raise LookupError("the schedule has nothing that runs every minute")
 
 
 def main(words: list[str]) -> int:
@@ -104,8 +106,7 @@ def main(words: list[str]) -> int:
     forgetful = list(people("esquecida", FORGETFUL).values_list("email", flat=True))
     known = {**places(), "members": members(), "forgetful": forgetful}
     known["at once"] = follow(known["topics"])
-    if asked.hasty:
-        hasten()
+    hasten(everything=asked.hasty)
     (asked.folder / "known.json").write_text(json.dumps(known))
     return 0
 

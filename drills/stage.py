@@ -203,7 +203,8 @@ class Stage:
             "STATIC_ROOT": str(self.folder / "static"),
         }
         self.manage("Migrating", "manage.py", "migrate", "--noinput")
-        self.manage("Collecting static files", "manage.py", "collectstatic", "--noinput")
+        if not self.hasty:
+            self.manage("Collecting static files", "manage.py", "collectstatic", "--noinput")
         self.manage("Loading the demo content", "manage.py", "load_demo")
         hasty = ["--hasty"] if self.hasty else []
         self.manage("Preparing members", "-m", "drills.prepare", str(self.folder), *hasty)

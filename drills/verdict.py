@@ -16,6 +16,7 @@ from .sink import Sink
 from .stage import Stage
 
 RESET = "Senha nova"  # begins the subject of that mail
+LATE_SECONDS = 3
 RESENT_MOST = 2  # times that one mail may be handed over
 
 
@@ -260,18 +261,24 @@ def compare(seen: Evidence) -> list[str]:
 def mails_on_their_way(
     ledger: Ledger, sink: Sink, *, after: float = 0.0, before: float
 ) -> tuple[int, float]:
-    """How many mails acknowledged between the two seconds have not come; when the last one came."""
+    """How many mails acknowledged between the two seconds have not come; when the last late one came.
+
+    Late is what took more than ``LATE_SECONDS``; 0 when none did.
+    """
     came: dict[str, float] = {}
     for mail in sink.mails():
         if RESET in mail.subject:
             came.setdefault(mail.to, mail.at)
     promised = [
-        write.key[0]
-        for write in ledger.of("reset")
-        if write.said == YES and after <= write.at <= before
+        write for write in ledger.of("reset") if write.said == YES and after <= write.at <= before
     ]
-    times = [came[address] for address in promised if address in came]
-    return len(promised) - len(times), max(times, default=0.0)
+    missing = sum(write.key[0] not in came for write in promised)
+    times = [
+        came[write.key[0]]
+        for write in promised
+        if came.get(write.key[0], 0.0) > write.at + LATE_SECONDS
+    ]
+    return missing, max(times, default=0.0)
 
 
 def tally(seen: Evidence) -> dict[str, int]:

@@ -24,7 +24,7 @@ class FakeStage:
 
     def __init__(self, **tables: list[tuple]):
         self.tables = tables
-        self.known = {"topics": [{"slug": "velho", "views_count": 10}]}
+        self.known = {"topics": [{"slug": "velho", "views_count": 10}], "at once": "s@x"}
 
     def sql(self, statement: str) -> list[tuple]:
         return next((rows for name, rows in self.tables.items() if name in statement), [])
@@ -134,6 +134,24 @@ class TestViews:
         assert self.wrong(13, 2) == ["velho counts 3 readings of 2"]
 
 
+class TestNotices:
+    def test_what_the_statements_find_is_said(self):
+        assert verdict.notices(seen(Ledger())) == []
+        (wrong,) = verdict.notices(seen(Ledger(), unread_count=[(5, 2, 3)]))
+        assert wrong == "5 has 2 unread, and the rows say 3"
+        (wrong,) = verdict.notices(
+            seen(Ledger(), **{"NOT EXISTS (\n        SELECT 1 FROM debates_n": [(7, 3)]})
+        )
+        assert wrong == "3 follows the debate of reply 7 and was not told"
+
+    def test_a_mail_for_each_notification_of_who_wants_one_at_once(self):
+        mails = mail("s@x", "1", subject="Ana respondeu"), mail("s@x", "2", subject="Ana respondeu")
+        assert verdict.notice_mails(seen(Ledger(), *mails, debates_notification=[(2,)])) == []
+        assert verdict.notice_mails(seen(Ledger(), *mails, debates_notification=[(3,)])) == [
+            "s@x was told 3 × and got 2 mails"
+        ]
+
+
 class TestMails:
     def test_each_promised_one_came_and_no_other(self):
         asked = ledger(("reset", ("a@x",), None, GOOD), ("reset", ("b@x",), None, TIMEOUT))
@@ -154,15 +172,17 @@ class TestMails:
     def test_those_on_their_way(self):
         asked = ledger(*(("reset", (name,), None, GOOD) for name in ("a@x", "b@x")))
         now = asked.of("reset")[-1].at
-        sink = FakeSink(mail("a@x", "1", 9.0), mail("b@x", "2", 4.0, subject="Outra coisa"))
-        assert mails_on_their_way(asked, sink, before=now) == (1, 9.0)
+        sink = FakeSink(mail("a@x", "1", now + 9), mail("b@x", "2", now, subject="Outra coisa"))
+        assert mails_on_their_way(asked, sink, before=now) == (1, now + 9)
+        in_time = FakeSink(mail("a@x", "1", now + 1), mail("b@x", "2", now + 2))
+        assert mails_on_their_way(asked, in_time, before=now) == (0, 0.0)
         assert mails_on_their_way(asked, sink, after=now + 1, before=now + 2) == (0, 0.0)
 
 
 class TestRows:
     def row(self, **changes) -> Row:
         fault = Fault("x", "X", lambda stage: None, excuses=frozenset({BROKEN}))
-        row = Row(fault, began=10.0, ended=13.0, requests=5, site=0.5, background=2.0)
+        row = Row(fault, began=10.0, ended=13.0, watched=12.0, requests=5, site=0.5, background=2.0)
         for name, value in changes.items():
             setattr(row, name, value)
         return row
@@ -190,9 +210,10 @@ class TestRows:
             Asked("home", 14.0, 14.1, GOOD),
             Asked("home", 15.0, 15.1, TIMEOUT),
         ]
-        count(row, asked, least=12.0)
+        count(row, asked)
         assert (row.requests, row.errors) == (2, Counter({BROKEN: 1, TIMEOUT: 1}))
-        count(row, asked, least=14.5)
+        row.watched = 14.5
+        count(row, asked)
         assert row.requests == 3
 
     def test_p95(self):
@@ -219,7 +240,7 @@ class TestFaults:
 
 class TestReport:
     def test_table_and_docs(self, tmp_path):
-        row = Row(NOTHING, 0.0, 3.0, requests=1200, p95=41.6, site=0.0, background=None)
+        row = Row(NOTHING, 0.0, 0.0, 3.0, requests=1200, p95=41.6, site=0.0, background=None)
         text = report.table([row])
         assert text.splitlines()[2] == "| No fault | 1,200 | 0 | 42 | 0 s | not at all (!) |"
         page = tmp_path / "page.md"
