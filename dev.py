@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""The project's door: ``python3 dev.py setup | up [--port N] | test [pytest arguments] | bench``.
+"""The project's door: ``python3 dev.py setup | up [--port N] | test [pytest words] | bench | drill``.
 
 Standard library only, Python 3.11 or later. ``setup`` makes ``.venv`` and ``.env``; ``up`` also
 starts the services, fills the database and runs the site until Ctrl-C; ``test`` runs the linters
-and the suite, ``bench`` the load tests, each on a Postgres and a Redis of its own. What they leave
-behind: ``.venv``, ``.env``, ``.local``, ``staticfiles`` and ``benchmarks/results``, all ignored by git.
+and the suite, ``bench`` the load tests, ``drill`` takes one part after the other away under load,
+each on a Postgres and a Redis of its own. What they leave behind: ``.venv``, ``.env``, ``.local``,
+``staticfiles``, ``benchmarks/results`` and ``drills/results``, all ignored by git.
 """
 
 import argparse
@@ -16,11 +17,9 @@ import json
 import os
 import re
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -29,8 +28,8 @@ if sys.version_info < (3, 11):  # noqa: UP036  this check is for the others
     sys.exit(f"CGBookStore needs Python 3.11 or later; this is {sys.version.split()[0]}.")
 
 from core import embedded
-from core.embedded import procfile
-from core.embedded.processes import identity, is_free
+from core.embedded import procfile, throwaway
+from core.embedded.processes import is_free
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
@@ -39,7 +38,6 @@ PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 LOCAL = ROOT / ".local"
 RUNNING = LOCAL / "up.json"  # who runs, in case this is killed
 INSTALLED = VENV / "installed.json"  # requirement file -> hash of it and all it includes
-TEST_PREFIX = "cgbookstore-test-"
 OUTPUT: dict[str, Any] = {
     "stdout": subprocess.PIPE,
     "stderr": subprocess.STDOUT,
@@ -256,6 +254,7 @@ def up(port: int) -> int:
         wanted = {"postgres": "DATABASE_URL", "redis": "REDIS_URL"}
         services = [name for name, variable in wanted.items() if not given.get(variable)]
         env = child_env() | {name: given[name] for name in procfile.variables(ROOT) & given.keys()}
+        env["LOG_FORMAT"] = given.get("LOG_FORMAT") or "line"  # a person reads them
         ours = [name for name in services if left or embedded.status(LOCAL)[name] == "stopped"]
         try:
             if ours:
@@ -353,18 +352,12 @@ def banner(port: int, logins: str) -> str:
 @contextlib.contextmanager
 def own_pair(durable: bool):
     """Yield a throw-away folder and the environment of a Postgres and a Redis that stand in it."""
-    sweep()
-    folder = Path(tempfile.mkdtemp(prefix=TEST_PREFIX))
-    try:
-        folder.chmod(0o755)  # for the account that Postgres runs as under root
-        (folder / "owner").write_text(f"{os.getpid()} {identity(os.getpid())}")
+    throwaway.sweep()
+    with throwaway.folder() as folder:
         env = clean_env(folder)
         with step("Starting a Postgres and a Redis of its own"):
             found = embedded.start(folder, durable=durable)
         yield folder, env | {"DATABASE_URL": found.database_url, "REDIS_URL": found.redis_url}
-    finally:
-        embedded.remove(folder)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test(arguments: list[str]) -> int:
@@ -385,6 +378,13 @@ def bench(arguments: list[str]) -> int:
         return finish([PYTHON, "-m", "benchmarks", folder, *arguments], env)
 
 
+def drill(arguments: list[str]) -> int:
+    """Take each server and process away under load, and compare what was promised with what is kept."""
+    set_up("requirements-dev.txt")
+    with own_pair(durable=True) as (folder, env):
+        return finish([PYTHON, "-m", "drills", folder, *arguments], env)
+
+
 def finish(words: list, env: dict[str, str]) -> int:
     """Run a command on this terminal to its end; on ``Stopped`` it gets time to clean up."""
     say(f"· {' '.join(map(str, words[2:]))}")
@@ -399,16 +399,6 @@ def finish(words: list, env: dict[str, str]) -> int:
         raise
 
 
-def sweep() -> None:
-    """Remove what a killed test run left: its pair runs on, but nobody owns it any more."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{TEST_PREFIX}*"):
-        with contextlib.suppress(OSError, ValueError):
-            pid, start = (folder / "owner").read_text().split(maxsplit=1)
-            if folder.stat().st_uid == os.getuid() and identity(int(pid)) != start:
-                embedded.remove(folder)
-                shutil.rmtree(folder)
-
-
 def main(argv: list[str]) -> int:
     """Answer one command line."""
     os.environ.setdefault(BEGAN, str(time.time()))
@@ -421,8 +411,14 @@ def main(argv: list[str]) -> int:
     commands.add_parser(
         "bench", help="measure under load; --full, --before, --quick, --only", add_help=False
     )
+    commands.add_parser(
+        "drill",
+        help="stop, hang and restart every part under load; --quick, --only",
+        add_help=False,
+    )
     asked, rest = parser.parse_known_args(argv)
-    if rest and asked.command not in ("test", "bench"):
+    doors = {"test": test, "bench": bench, "drill": drill}
+    if rest and asked.command not in doors:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     on_signals(stop_once)
     try:
@@ -434,7 +430,7 @@ def main(argv: list[str]) -> int:
             raise Failure("On Windows work under WSL2, or with the five lines of docs/running.md.")
         if asked.command == "up":
             return up(asked.port)
-        return bench(rest) if asked.command == "bench" else test(rest)
+        return doors[asked.command](rest)
     except Stopped as stopped:
         say("\nStopped.")
         return 128 + stopped.args[0]

@@ -33,41 +33,40 @@ def write(folder: Path, name: str, rows) -> None:
     (folder / name).write_text(text)
 
 
-def members(folder: Path) -> None:
-    """Log members in without asking them for a password: their sessions are written at once.
-
-    Those who have one are left to log in themselves: a first log-in may hash the password
-    anew, and that ends every other session.
-    """
+def log_in(users) -> list[tuple[int, str, str]]:
+    """Write a session a day long for each of ``users``; returns their ids, keys and CSRF tokens."""
     from datetime import timedelta
 
     from django.conf import settings
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
     from django.utils import timezone
 
-    from accounts.models import User
-
     store = import_module(settings.SESSION_ENGINE).SessionStore()
-    until = timezone.now() + timedelta(days=1)
-    found = []
-    readers = User.objects.filter(is_staff=False, is_active=True, password__startswith=CANNOT)
-    for user in readers.order_by("pk")[:MEMBERS]:
+    model, until = store.get_model_class(), timezone.now() + timedelta(days=1)
+    found, rows = [], []
+    for user in users:
         key = "".join(secrets.choice(LETTERS) for _ in range(32))
         data = {
             SESSION_KEY: str(user.pk),
             BACKEND_SESSION_KEY: settings.AUTHENTICATION_BACKENDS[0],
             HASH_SESSION_KEY: user.get_session_auth_hash(),
         }
-        found.append((user.pk, key, secrets.token_hex(16), store.encode(data)))
-    model = store.get_model_class()
-    model.objects.bulk_create(
-        [
-            model(session_key=key, session_data=data, expire_date=until)
-            for _pk, key, _token, data in found
-        ],
-        batch_size=1000,
-    )
-    write(folder, "members.tsv", [row[:3] for row in found])
+        rows.append(model(session_key=key, session_data=store.encode(data), expire_date=until))
+        found.append((user.pk, key, secrets.token_hex(16)))
+    model.objects.bulk_create(rows, batch_size=1000)
+    return found
+
+
+def members(folder: Path) -> None:
+    """Log members in without asking them for a password: their sessions are written at once.
+
+    Those who have one are left to log in themselves: a first log-in may hash the password
+    anew, and that ends every other session.
+    """
+    from accounts.models import User
+
+    readers = User.objects.filter(is_staff=False, is_active=True, password__startswith=CANNOT)
+    write(folder, "members.tsv", log_in(readers.order_by("pk")[:MEMBERS]))
 
 
 def targets(folder: Path, chance: random.Random) -> None:

@@ -25,7 +25,7 @@ from core.embedded import record
 from .server import BARE, ROOT, SITE, Answer, Server, ServerFailed, running
 from .wrk import Wrk
 
-COMPLAINT = re.compile(r" [45]\d\d [\d.]+ ms$| (?:WARNING|ERROR|CRITICAL) |^Traceback")
+COMPLAINT = re.compile(r'"status":[45]\d\d|"level":"(?:WARNING|ERROR|CRITICAL)"|^Traceback')
 MOST_COMPLAINTS = 20
 CONTROL = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
 BEFORE = {"PAGE_CACHE": "off", "CONN_MAX_AGE": "0"}

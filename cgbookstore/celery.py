@@ -7,12 +7,17 @@ from typing import Any
 from celery import Celery
 from celery.schedules import crontab
 
+from core import (
+    broker,
+    task_signals,  # noqa: F401  connects itself
+)
 from core.queues import NAMES as QUEUE_NAMES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cgbookstore.settings")
 
 logger = logging.getLogger(__name__)
 
+broker.install()
 app = Celery("cgbookstore")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
@@ -73,6 +78,12 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "reconcile-counters": {
         "task": "debates.tasks.reconcile_counters",
         "schedule": crontab(minute="40", hour="4"),
+        "expire_seconds": 3600,
+    },
+    # Count and mail the week that has ended, on Monday; on another day, if Monday was missed.
+    "weekly-report": {
+        "task": "debates.tasks.weekly_report",
+        "schedule": crontab(minute="0", hour="6"),
         "expire_seconds": 3600,
     },
     # Replies and debates that nobody was told of: a lost message, a killed worker.

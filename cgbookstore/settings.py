@@ -2,7 +2,7 @@
 
 Sections, always in this order: paths, core, apps, middleware, templates, database,
 cache & sessions, celery, rate limits, auth, i18n, static & media, mail, security,
-logging, ours. Every variable read here is named in ``.env.example``.
+logging, watching, ours. Every variable read here is named in ``.env.example``.
 """
 
 import os
@@ -13,8 +13,8 @@ from urllib.parse import unquote, urlsplit
 from csp.constants import NONE, SELF
 from decouple import Config, Csv, RepositoryEmpty, RepositoryEnv
 
-from core import connections, embedded, queues
-from core.addresses import redis_database
+from core import connections, embedded, logs, queues, sentry
+from core.addresses import metrics_networks, redis_database
 from core.limits import Limit, parse_limit
 from core.rooms import room
 
@@ -312,7 +312,7 @@ if SITE_URL:
     CSRF_TRUSTED_ORIGINS = [SITE_URL]
 if HTTPS:
     SECURE_SSL_REDIRECT = True
-    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # probes speak plain HTTP
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]  # who watches speaks HTTP
     SECURE_HSTS_SECONDS = 60 * 60 * 24 * 365
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
@@ -343,33 +343,30 @@ CONTENT_SECURITY_POLICY = {
 
 # --- logging -----------------------------------------------------------------------
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "line": {
-            "()": "core.logs.LineFormatter",
-            "format": "{asctime} {levelname} {name} {request_id} {message}",
-            "style": "{",
-        }
-    },
-    "handlers": {
-        "console": {
-            "class": "core.logs.GatheringHandler",
-            "formatter": "line",
-            "filters": ["request_id"],
-        }
-    },
-    "root": {"handlers": ["console"], "level": config("LOG_LEVEL", default="INFO")},
-    "filters": {
-        "once_a_minute": {"()": "core.redis.OnceAMinute"},
-        "request_id": {"()": "core.requests.AddRequestId"},
-    },
-    "loggers": {
-        "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
-        "core.redis.ignored": {"filters": ["once_a_minute"]},
-    },
-}
+# json for machines, line for people; which of both decides DEBUG unless it is said.
+LOG_FORMAT = config("LOG_FORMAT", default="line" if DEBUG else "json")
+LOGGING = logs.configuration(LOG_FORMAT, config("LOG_LEVEL", default="INFO"))
+# What takes longer is logged, with its view; milliseconds.
+SLOW_REQUEST_MS = config("SLOW_REQUEST_MS", default=500, cast=int)
+SLOW_QUERY_MS = config("SLOW_QUERY_MS", default=200, cast=int)
+
+# --- watching ----------------------------------------------------------------------
+
+# /metrics answers whoever shows the token or asks from one of the networks, and nobody without.
+METRICS_TOKEN = config("METRICS_TOKEN", default="")
+METRICS_NETWORKS = metrics_networks(config("METRICS_NETWORKS", default=""))
+# Where the processes of this machine add up what they count; unset, each counts for itself.
+METRICS_DIR = config("METRICS_DIR", default="")
+# While it is there this machine gets no new readers: `manage.py drain on`, before a stop.
+DRAIN_FILE = Path(config("DRAIN_FILE", default="") or BASE_DIR / ".local" / "drain")
+# Off without a DSN; what people typed and who they are stays here (core/sentry.py).
+SENTRY_DSN = config("SENTRY_DSN", default="")
+sentry.start(
+    SENTRY_DSN,
+    environment=config("SENTRY_ENVIRONMENT", default="production"),
+    release=config("SENTRY_RELEASE", default=""),
+    traces=config("SENTRY_TRACES_SAMPLE_RATE", default=0.0, cast=float),
+)
 
 # --- ours --------------------------------------------------------------------------
 

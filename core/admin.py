@@ -17,6 +17,7 @@ from .big_tables import (
     BigTableAdmin,
     IndexFilter,
     PreloadedAutocomplete,
+    ReadOnlyAdmin,
     either,
     link_to_list,
     word_begins,
@@ -229,7 +230,7 @@ class MailFilter(IndexFilter):
 
 
 @admin.register(OutgoingMail)
-class OutgoingMailAdmin(BigTableAdmin):
+class OutgoingMailAdmin(ReadOnlyAdmin):
     """Mail on its way, for whoever asks where theirs is. Nobody reads it, or writes it, here."""
 
     list_display = ["to", "subject", "queue", "created_at", "sent_at", "failed_at", "why"]
@@ -244,15 +245,6 @@ class OutgoingMailAdmin(BigTableAdmin):
 
     def find(self, rows, term):
         return rows.filter(either(to=term, pk=as_id(term)))
-
-    def has_add_permission(self, request):
-        return False
-
-    def has_change_permission(self, request, obj=None):
-        return False
-
-    def has_delete_permission(self, request, obj=None):
-        return False
 
     @admin.action(description=_("Enviar de novo o que não foi"), permissions=["send"])
     def send_again(self, request, queryset):

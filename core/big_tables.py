@@ -200,6 +200,19 @@ class BigTableAdmin(admin.ModelAdmin):
         return self.admin_site.get_model_admin(model).has_delete_permission(request)
 
 
+class ReadOnlyAdmin(BigTableAdmin):
+    """What the site writes by itself: to be looked at here, and no more."""
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+    def has_delete_permission(self, request, obj=None):
+        return False
+
+
 def _pointing_at(model: type[models.Model]) -> Iterable[models.ForeignObjectRel]:
     for relation in model._meta.get_fields(include_hidden=True):
         if isinstance(relation, models.ForeignObjectRel) and not relation.many_to_many:

@@ -30,6 +30,7 @@ from django.db import transaction
 
 from . import redis
 from .database import DATABASE_GONE
+from .metrics import counting
 
 EVERYTHING = "everything"  # the scope of every entry
 KEPT_SECONDS = 24 * 3600  # what Postgres' absence is bridged with
@@ -75,6 +76,7 @@ class Entry:
     built: float
     until: float
     checked: float = 0.0
+    label: tuple[str, str] = ("", "")  # its room and what it is about, for the metrics
 
 
 @dataclass(slots=True)
@@ -117,36 +119,52 @@ def remember(key: str, scopes: Sequence[str], build: Callable[[], Any]) -> Any:
 def near(room: Room, key: str) -> Entry | None:
     """Return what this process showed within the last second, if nothing is known against it."""
     entry = _near.get((room.alias, key))
-    return entry if entry is not None and _is_believed(entry) else None
+    if entry is None or not _is_believed(entry):
+        return None
+    counting.count("cache_reads", *entry.label, "near")
+    return entry
 
 
 def look(room: Room, key: str, scopes: Sequence[str]) -> Look:
     """Find what is under ``key``; at most one round trip, none for what was checked just now."""
-    last = _near.get((room.alias, key))
-    if last is not None and _is_believed(last):
+    last = near(room, key)
+    if last is not None:
         return Look((), last, is_fresh=True)
+    last, label = _near.get((room.alias, key)), _label(room, scopes)
     names = [EVERYTHING, *scopes]
     found: list[Any] | None = None
     if _debt.is_paid():
         keys = [room.key(key), *(_token_key(name) for name in names)]
         found = redis.attempt("default", lambda client: client.mget(keys), None)
     if found is None:
+        counting.count("cache_reads", *label, "unreachable")
         return Look(names, last)
     data, *tokens = found
     now = {name: token and token.decode() for name, token in zip(names, tokens, strict=True)}
     if data is None:
+        counting.count("cache_reads", *label, "missing")
         return Look(names, None, tokens=now)
     try:
         header, value = room.load(data)
         entry = Entry(value, **header)
+        entry.label = label
     except (ValueError, TypeError, KeyError, AttributeError):
         # another release's, or somebody else's: nothing is kept there
+        counting.count("cache_reads", *label, "missing")
         return Look(names, None, tokens=now)
     if entry.tokens != now or time.time() > entry.until or _insists.get() == EVERY_BUILD:
+        counting.count("cache_reads", *label, "stale")
         return Look(names, entry, tokens=now)
+    counting.count("cache_reads", *label, "fresh")
     entry.checked = time.monotonic()
     _near.put((room.alias, key), entry)
     return Look(names, entry, is_fresh=True, tokens=now)
+
+
+def _label(room: Room, scopes: Sequence[str]) -> tuple[str, str]:
+    """Room and first scope without what makes it one of many: ``debates.topic`` of each debate."""
+    first = scopes[0] if scopes else EVERYTHING
+    return room.alias, ".".join(first.split(".", 2)[:2])
 
 
 def claim(room: Room, key: str, found: Look) -> bool:
@@ -181,6 +199,7 @@ def keep(room: Room, key: str, found: Look, value: Any) -> Entry:
     lifetime = settings.REDIS_CACHE_TIMEOUT * random.uniform(1 - JITTER, 1)  # noqa: S311  no secret
     tokens = {name: (found.tokens or {}).get(name) or "" for name in found.names}
     entry = Entry(value, tokens, built=now, until=now + lifetime, checked=time.monotonic())
+    entry.label = _label(room, found.names[1:])
     if found.tokens is not None:
         header = {"tokens": tokens, "built": entry.built, "until": entry.until}
         data = room.dump(header, value)

@@ -153,3 +153,17 @@ def nothing_evicts_what_must_stay(app_configs, **kwargs):
         )
         for where in evicting
     ]
+
+
+@register("metrics", deploy=True)
+def processes_add_up(app_configs, **kwargs):
+    """Whoever scrapes one of several processes sees a part of the site, each time another."""
+    if settings.METRICS_DIR or not (settings.METRICS_TOKEN or settings.METRICS_NETWORKS):
+        return []
+    return [
+        Warning(
+            "/metrics is open, but METRICS_DIR is not set: each process answers for itself.",
+            hint="Set METRICS_DIR to one folder for all processes of this machine.",
+            id="core.W017",
+        )
+    ]

@@ -3,7 +3,7 @@
 The standard handler formats and writes under one lock: with two threads in a worker that lock
 was two thirds of what a kept page cost. Here a line costs its formatting; a thread writes
 what has gathered. An error is written at once; a process that is killed takes at most the
-last tenth of a second with it.
+last tenth of a second with it. Names, addresses and what people type stay out of every line.
 """
 
 from __future__ import annotations
@@ -16,10 +16,16 @@ import threading
 import time
 import weakref
 from collections import deque
-from typing import TextIO
+from json.encoder import encode_basestring_ascii as quoted
+from typing import Any, TextIO
+
+from .embedded.errors import SetUpMissing
+from .scrubbing import traceback_of, without_mails
+from .work import request_id, work
 
 GATHER_SECONDS = 0.1
 PIECE_CHARS = 64_000
+WITHOUT_FIELDS = {"core.requests"}  # its message says them
 PIPE_CHARS = (
     1500  # and a line: what several processes write into one pipe stays whole up to 4,096 bytes
 )
@@ -93,7 +99,7 @@ def _start_anew(handler: GatheringHandler | None) -> None:
 
 
 class LineFormatter(logging.Formatter):
-    """``logging.Formatter`` that writes out each second's date and time once."""
+    """``logging.Formatter`` that writes out each second's date and time once, and no values."""
 
     _second, _text = 0, ""
 
@@ -103,3 +109,82 @@ class LineFormatter(logging.Formatter):
             text = time.strftime(datefmt or self.default_time_format, self.converter(second))
             self._text, self._second = text, second
         return f"{self._text},{record.msecs:03.0f}"
+
+    def format(self, record: logging.LogRecord) -> str:
+        record.exc_text = None  # another formatter's, with everything in it
+        return super().format(record)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        fields = getattr(record, "fields", None)
+        line = super().formatMessage(record)
+        if fields and record.name not in WITHOUT_FIELDS:
+            line += "".join(f" {name}={value}" for name, value in fields.items())
+        return without_mails(line)
+
+    def formatException(self, ei: Any) -> str:
+        return traceback_of(ei[1]) if ei[1] is not None else ""
+
+
+class JsonFormatter(logging.Formatter):
+    """One object a line: what somebody searches for is a field.
+
+    ``fields`` of a record are written as they are; what the thread works at and the name of the
+    request are in every line.
+    """
+
+    _second, _text = 0, ""
+
+    def format(self, record: logging.LogRecord) -> str:
+        second = int(record.created)
+        if second != self._second:
+            text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._text, self._second = text, second
+        line = (
+            f'{{"time":"{self._text}.{record.msecs:03.0f}Z","level":"{record.levelname}",'
+            f'"logger":{quoted(record.name)},"message":{quoted(without_mails(record.getMessage()))},'
+            f'"request_id":"{request_id.get()}"'
+        )
+        fields = getattr(record, "fields", None) or {}
+        if work.task:
+            line += f',"task":{quoted(work.task)},"task_id":{quoted(work.task_id)}'
+        elif "view" not in fields and (view := work.view):
+            line += f',"view":{quoted(view)}'
+        for name, value in fields.items():
+            line += f',"{name}":{quoted(value) if isinstance(value, str) else value}'
+        if record.exc_info and record.exc_info[1] is not None:
+            line += f',"error":{quoted(traceback_of(record.exc_info[1]))}'
+        return line + "}"
+
+
+def configuration(style: str, level: str) -> dict[str, Any]:
+    """Return the site's ``LOGGING``: one handler, lines in ``style`` (``json`` or ``line``)."""
+    if style not in {"json", "line"}:
+        raise SetUpMissing("LOG_FORMAT is json or line.")
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "line": {
+                "()": "core.logs.LineFormatter",
+                "format": "{asctime} {levelname} {name} {request_id} {message}",
+                "style": "{",
+            },
+            "json": {"()": "core.logs.JsonFormatter"},
+        },
+        "handlers": {
+            "console": {
+                "class": "core.logs.GatheringHandler",
+                "formatter": style,
+                "filters": ["request_id"],
+            }
+        },
+        "root": {"handlers": ["console"], "level": level},
+        "filters": {
+            "once_a_minute": {"()": "core.redis.OnceAMinute"},
+            "request_id": {"()": "core.requests.AddRequestId"},
+        },
+        "loggers": {
+            "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
+            "core.redis.ignored": {"filters": ["once_a_minute"]},
+        },
+    }

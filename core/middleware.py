@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from . import refusals
 from .database import DATABASE_GONE
 from .ratelimit import LimitExceeded
+from .scrubbing import said_of
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +62,8 @@ class DatabaseMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, DATABASE_GONE):
-            logger.error("the database did not answer path=%s: %s", request.path, exception)
+            logger.error(
+                "the database did not answer path=%s: %s", request.path, said_of(exception)
+            )
             return refusals.unavailable(request)
         return None

@@ -26,6 +26,7 @@ from django_ratelimit.exceptions import Ratelimited
 
 from . import redis
 from .limits import Limit
+from .metrics import counting
 
 ignored = logging.getLogger("core.redis.ignored")  # once a minute
 
@@ -35,7 +36,17 @@ UNKNOWN_ADDRESS = "0.0.0.0"  # noqa: S104  a bucket for requests without an addr
 
 
 def client_address(request: HttpRequest) -> str:
-    """Return the address of the reader, IPv6 by /64; never raises.
+    """Return the address of the reader, IPv6 by /64; never raises."""
+    return _bucket(_written_address(request))
+
+
+def full_address(request: HttpRequest) -> str:
+    """Return the whole address of the reader; never raises."""
+    return _bucket(_written_address(request), whole=True)
+
+
+def _written_address(request: HttpRequest) -> str:
+    """The address of the reader as it was written.
 
     With ``TRUSTED_PROXY_HOPS = n`` the n-th entry from the right of ``X-Forwarded-For`` is
     the one our outermost proxy wrote; whatever stands left of it came with the request
@@ -46,10 +57,10 @@ def client_address(request: HttpRequest) -> str:
         forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
         if len(forwarded) >= hops:
             address = forwarded[-hops]
-    return _bucket(address.strip())
+    return address.strip()
 
 
-def _bucket(address: str) -> str:
+def _bucket(address: str, *, whole: bool = False) -> str:
     if address.startswith("["):  # [2001:db8::1]:443
         address = address[1:].partition("]")[0]
     elif address.count(":") == 1:  # 192.0.2.1:443
@@ -61,6 +72,8 @@ def _bucket(address: str) -> str:
     if parsed.version == 6:
         if parsed.ipv4_mapped:
             return str(parsed.ipv4_mapped)
+        if whole:
+            return str(parsed)
         return str(ipaddress.ip_network((int(parsed) >> 64 << 64, 64)).network_address)
     return str(parsed)
 
@@ -178,6 +191,7 @@ def limit(name: str) -> Callable[[View], View]:
             if seconds is None:
                 seconds = seconds_to_wait(request, name, row)
             if seconds:
+                counting.count("limits_hit", name)
                 raise LimitExceeded(seconds)
             return view(request, *args, **kwargs)
 

@@ -29,6 +29,8 @@ from redis.exceptions import ConnectionError, OutOfMemoryError, ReadOnlyError, R
 from redis.exceptions import TimeoutError as RedisTimeout
 from redis.retry import Retry
 
+from .metrics import counting
+
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -98,6 +100,8 @@ class Breaker:
                 return
             self.is_open = True
             self._failures.clear()
+        counting.count("redis_breaker_opened", self.address)
+        counting.hold(1, "redis_breaker_open", self.address)
         logger.error("redis is down address=%s: %s", self.address, fault)
         threading.Thread(target=self._wait_for_it, name="redis-probe", daemon=True).start()
 
@@ -106,6 +110,7 @@ class Breaker:
         while not self._retired.wait(PROBE_EVERY_SECONDS):
             if self._is_back():
                 self.is_open = False
+                counting.hold(0, "redis_breaker_open", self.address)
                 seconds = time.monotonic() - begun
                 logger.warning("redis is back address=%s after=%.0fs", self.address, seconds)
                 return
@@ -183,6 +188,7 @@ def _breaker(pool: redis.ConnectionPool) -> Breaker:
 
         with _breakers_lock:
             breaker = _breakers.setdefault(address, Breaker(address, probe))
+        counting.hold(int(breaker.is_open), "redis_breaker_open", address)
     return breaker
 
 

@@ -118,6 +118,7 @@ class PagesMiddleware:
         self, request: HttpRequest, entry: cache.Entry, *, stale: bool = False
     ) -> HttpResponse:
         page: Page = entry.value
+        request.kept_view = page.view.view_name  # type: ignore[attr-defined]  # core.work
         if self._is_spent(request, page.view):
             return self.get_response(request)
         page.view.public_page.read(request, page.note)
@@ -162,6 +163,7 @@ class PagesMiddleware:
             near = found.entry
             near.value.view = view
         page = near.value
+        request.kept_view = page.view.view_name  # type: ignore[attr-defined]  # core.work
         if not (page.headers and self._is_ordinary_member(request)):
             return self._down_the_chain(request)
         if self._is_spent(request, page.view):
@@ -228,6 +230,7 @@ def _resolved(
     except Resolver404:
         return HttpResponse, None, None, {}
     spec: PublicPage | None = getattr(match.func, "public_page", None)
+    match.func.view_name = match.view_name  # type: ignore[attr-defined]  # for kept pages
     return match.func, spec, spec.query(request) if spec else None, match.kwargs
 
 

@@ -1,6 +1,7 @@
 from django.urls import path
 
 from . import health, views
+from .metrics.views import metrics
 
 app_name = "core"
 urlpatterns = [
@@ -13,4 +14,5 @@ urlpatterns = [
     path("idioma/<str:code>/", views.set_language, name="set_language"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
 ]

@@ -10,6 +10,8 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.dateparse import parse_date
+from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -18,6 +20,7 @@ from accounts.models import User
 from core.big_tables import (
     BigTableAdmin,
     IndexFilter,
+    ReadOnlyAdmin,
     either,
     excerpt,
     link_to_list,
@@ -26,10 +29,19 @@ from core.big_tables import (
 from core.converters import as_id
 from core.markdown import render
 from core.services import Refused
+from core.words import span
 
 from . import services
 from .forms import PostForm, TopicForm
-from .models import DebatePost, DebateTopic, DebateVote, Follow, Notification
+from .models import (
+    DebatePost,
+    DebateTopic,
+    DebateVote,
+    DriftReport,
+    Follow,
+    Notification,
+    WeeklyReport,
+)
 
 ACTIONS = {
     "pin": _("Fixar"),
@@ -257,7 +269,21 @@ class DebateVoteAdmin(BigTableAdmin):
             services.sync_score(pk)
 
 
-class OfReaderAdmin(BigTableAdmin):
+class ReportAdmin(ReadOnlyAdmin):
+    """What the site noted about itself: read here, written by its tasks."""
+
+    day: str  # the column that makes a row one
+    search_help_text = _("Dia, como em 2026-11-16.")
+
+    def find(self, rows, term):
+        try:
+            day = parse_date(term)
+        except ValueError:  # the 31st of February
+            day = None
+        return rows.filter(either(**{self.day: day}))
+
+
+class OfReaderAdmin(ReadOnlyAdmin):
     """What a reader follows and is told: to be looked at, changed by the reader alone."""
 
     search_help_text = _("Nome de usuário inteiro, ou número.")
@@ -265,14 +291,32 @@ class OfReaderAdmin(BigTableAdmin):
     def find(self, rows, term):
         return rows.filter(either(user=reader_id(term), pk=as_id(term)))
 
-    def has_add_permission(self, request):
-        return False
 
-    def has_change_permission(self, request, obj=None):
-        return False
+@admin.register(WeeklyReport)
+class WeeklyReportAdmin(ReportAdmin):
+    day = "week"
+    ordering = ("-week",)
+    list_display = fields = [
+        "week", "new_members", "new_topics", "new_posts", "unanswered_topics", "first_reply",
+        "created_at",
+    ]  # fmt: skip
 
-    def has_delete_permission(self, request, obj=None):
-        return False
+    @admin.display(description=_("até a primeira resposta"))
+    def first_reply(self, report: WeeklyReport) -> str:
+        return span(report.first_reply_seconds)
+
+
+@admin.register(DriftReport)
+class DriftReportAdmin(ReportAdmin):
+    day = "night"
+    ordering = ("-night",)
+    list_display = ["night", "checked", "drifted", "runs", "finished_runs"]
+    fields = [*list_display, "told"]
+
+    @admin.display(description=_("contadores errados"))
+    def told(self, report: DriftReport) -> str:
+        words = ((sentence,) for sentence in report.sentences)
+        return format_html_join("", "<p>{}</p>", words) or self.get_empty_value_display()
 
 
 @admin.register(Follow)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import asdict
+from datetime import date, datetime
 from typing import Any
 
 from django.conf import settings
@@ -12,6 +13,7 @@ from accounts.models import User
 from core import cache, scopes
 from core.models import Book
 
+from . import reports
 from .models import DebatePost, DebateTopic
 from .querysets import TopicQuerySet
 
@@ -54,6 +56,20 @@ def newest_topics() -> list[DebateTopic]:
 
     rows = cache.remember("debates:list:v1", [TOPICS, PEOPLE, scopes.CATALOGUE], build)
     return [_topic(row) for row in rows]
+
+
+def week_so_far(week: date) -> tuple[reports.Figures, list[DebateTopic]]:
+    """Return the running week's figures and the debates that wait, for staff.
+
+    Kept for as long as anything is, whatever changes meanwhile; four queries when stale.
+    """
+
+    def build() -> dict[str, Any]:
+        waiting = [_plain(topic) for topic in reports.waiting_topics()]
+        return {"figures": asdict(reports.figures(week)), "waiting": waiting}
+
+    kept = cache.remember(f"debates:week:{week.isoformat()}:v1", [], build)
+    return reports.Figures(**kept["figures"]), [_topic(row) for row in kept["waiting"]]
 
 
 _TOPIC = ("id", "title", "slug", "spoiler_percent", "is_pinned", "is_locked", "posts_count")

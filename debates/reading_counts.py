@@ -2,8 +2,9 @@
 
 A reading is counted in the process, gathered with others in one Redis hash within a second,
 and folded into ``DebateTopic.views_count`` by Beat: the request pays for a lock and a dict.
-A batch is the hash under a name of its own; its ``ViewBatch`` row is inserted with the
-update, so that it is folded once however often it is tried. While Redis is no use readings
+A batch is the hash under a name of its own; the hash says from its first reading on which batch
+it is, and that ``ViewBatch`` row is inserted with the update, so that it is folded once however
+often it is tried, and once when Redis comes back with an older state of itself. While Redis is no use readings
 are dropped: a number that lags is no reason to write on a GET.
 """
 
@@ -30,6 +31,7 @@ from core.redis import attempt
 from .models import DebateTopic, ViewBatch
 
 ROOM = "ratelimit"  # counters live there: nothing evicts them for the sake of a page
+IDENTITY = "batch"  # the field of the hash beside those of the debates
 FLUSH_SECONDS = 1.0
 MOST_DEBATES = 10_000  # counted between two flushes; more than a process can serve in a second
 CHUNK_ROWS = 1_000  # debates locked and updated by one statement
@@ -105,6 +107,7 @@ class _Counts:
 
         def send(client: Redis) -> None:
             with client.pipeline(transaction=False) as pipe:
+                pipe.hsetnx(_key(), IDENTITY, str(uuid4()))
                 for topic_id, number in readings.items():
                     pipe.hincrby(_key(), str(topic_id), number)
                 pipe.execute()
@@ -137,11 +140,12 @@ def fold() -> None:
     if pending is None:
         return
     for batch in pending:
-        readings = attempt(ROOM, partial(_read, batch), None)
-        if readings is None:
+        found = attempt(ROOM, partial(_read, batch), None)
+        if found is None:
             return
+        identity, readings = found
         if readings:
-            _add(batch, readings)
+            _add(identity, readings)
         attempt(ROOM, partial(_drop, batch), None)
     if attempt(ROOM, _is_done, False):
         # what Redis has not forgotten must not be forgotten here
@@ -162,10 +166,15 @@ def _close(client: Redis) -> list[UUID]:
     return sorted(UUID(name.decode()) for name in names)
 
 
-def _read(batch: UUID, client: Redis) -> dict[int, int]:
-    """The readings of ``batch`` by debate, fetched in bounded pieces."""
-    found = client.hscan_iter(_key(str(batch)), count=CHUNK_ROWS)
-    return {int(topic_id): int(number) for topic_id, number in found}
+def _read(batch: UUID, client: Redis) -> tuple[UUID, dict[int, int]]:
+    """The readings of ``batch`` by debate, fetched in bounded pieces, and which batch they are.
+
+    Not the one whose name the hash bears: a hash that was folded, and that an older state of
+    Redis brings back, bears another one the second time.
+    """
+    found = dict(client.hscan_iter(_key(str(batch)), count=CHUNK_ROWS))
+    own = found.pop(IDENTITY.encode(), str(batch).encode())
+    return UUID(own.decode()), {int(topic_id): int(number) for topic_id, number in found.items()}
 
 
 def _drop(batch: UUID, client: Redis) -> None:

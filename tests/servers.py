@@ -54,17 +54,20 @@ def child_environment(**changes: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def web_server(**changes: str) -> Iterator[str]:
+def web_server(log: Path = Path(os.devnull), *, at_port: int = 0, **changes: str) -> Iterator[str]:
     """Run the Procfile's web line; yield ``http://127.0.0.1:<port>``; end the whole group."""
-    port = free_port()
-    process = subprocess.Popen(
-        ["/bin/sh", "-c", procfile.commands(settings.BASE_DIR)["web"]],
-        cwd=settings.BASE_DIR,
-        env=child_environment(PORT=str(port), HOST="127.0.0.1", WEB_WORKERS="1", **changes),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+    port = at_port or free_port()
+    with log.open("a") as out:
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", procfile.commands(settings.BASE_DIR)["web"]],
+            cwd=settings.BASE_DIR,
+            env=child_environment(
+                **{"PORT": str(port), "HOST": "127.0.0.1", "WEB_WORKERS": "1", **changes}
+            ),
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     try:
         _wait_until_it_answers(f"http://127.0.0.1:{port}/healthz", process)
         yield f"http://127.0.0.1:{port}"

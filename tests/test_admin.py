@@ -20,7 +20,15 @@ from accounts.models import BookReview, ReadingProgress, ShelfItem, User
 from core import big_tables
 from core.models import Author, Book, BookAuthor, Category, OutgoingMail
 from debates import services
-from debates.models import DebatePost, DebateTopic, DebateVote, Follow, Notification
+from debates.models import (
+    DebatePost,
+    DebateTopic,
+    DebateVote,
+    DriftReport,
+    Follow,
+    Notification,
+    WeeklyReport,
+)
 
 from .factories import (
     make_author,
@@ -41,12 +49,14 @@ OURS = [
     for model in admin.site._registry
     if model._meta.app_label in {"core", "accounts", "debates"}
 ]
-NEVER_ADDED = {DebateTopic, DebatePost, DebateVote, Follow, Notification, OutgoingMail}
-NEVER_DELETED = {User, DebateTopic, DebatePost, Follow, Notification, OutgoingMail}
+READ_ONLY = {DriftReport, Follow, Notification, OutgoingMail, WeeklyReport}
+NEVER_ADDED = {DebateTopic, DebatePost, DebateVote, *READ_ONLY}
+NEVER_DELETED = {User, DebateTopic, DebatePost, *READ_ONLY}
 SEARCHES = {
     User: "Leitora.do", ShelfItem: "leitora.DO.mundo", ReadingProgress: "leitora.do.mundo",
     BookReview: "leitora.do.mundo", Author: "autora", Category: "Categoria", Book: "Livro do m",
     DebateTopic: "debate do Mundo", DebatePost: "leitora.do.mundo", DebateVote: "gente1",
+    WeeklyReport: "2026-11-16", DriftReport: "2026-11-16",
     Follow: "gente1", Notification: "leitora.do.mundo",
     OutgoingMail: "leitora.do.mundo@example.com",
 }  # fmt: skip
@@ -105,7 +115,7 @@ class PageTests(TestCase):
         return {
             User: world.reader, Author: world.author, Category: world.category, Book: world.book,
             DebateTopic: world.topic, DebatePost: world.post,
-            **{model: model.objects.latest("pk") for model in (ShelfItem, ReadingProgress, BookReview, DebateVote, Follow, Notification, OutgoingMail)},
+            **{model: model.objects.latest("pk") for model in (ShelfItem, ReadingProgress, BookReview, DebateVote, *READ_ONLY)},
         }  # fmt: skip
 
     def paths(self, world: World) -> dict[str, str]:

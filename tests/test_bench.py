@@ -221,12 +221,13 @@ class TestStatements:
 class TestComplaints:
     def test_refusals_and_errors_since_then(self, tmp_path):
         stage = Stage(tmp_path, {}, Options(USUAL), lambda _: None)
-        old = "2026 INFO core.requests 1f GET /old/ 500 1.0 ms\n"
+        line = '{{"level":"INFO","message":"{0}","status":{1},"ms":404.0,"queries":500}}'.format
+        old = line("GET /old/", 500) + "\n"
         new = [
-            "2026 INFO core.requests 1f GET / 200 1.0 ms",
-            "2026 INFO core.requests 1f GET /429/ 302 404.0 ms",
-            "2026 INFO core.requests 1f POST /a/ 429 1.0 ms",
-            "2026 ERROR django.request 1f Internal Server Error: /",
+            line("GET / 200", 200),
+            line("GET /429/ 302", 302),
+            line("POST /a/ 429", 429),
+            '{"level":"ERROR","logger":"django.request","message":"Internal Server Error: /"}',
         ]
         stage.log.write_text(old + "\n".join(new) + "\n")
         assert stage.complaints(len(old)) == new[2:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from io import StringIO
 from unittest import mock
 
@@ -10,11 +11,12 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import InternalError, connection
 from django.test import TestCase
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
 from core.database import vacuum
 from core.models import Book, Category
-from debates import plans
+from debates import plans, reports
 from debates.seeding import marks, running
 
 from . import plan_expectations as expected
@@ -112,6 +114,17 @@ class PlanTests(TestCase):
                 line for plan in self.found[name, self.viewer(name)].plans for line in plan.lines
             )
             assert re.search(r"Index Cond: .*(ROW\(|path > )", lines), f"{name}:\n{lines}"
+
+    def test_the_week_that_staff_see_is_a_range_of_debates_and_of_replies(self):
+        with CaptureQueriesContext(connection) as seen:
+            reports.figures(reports.week_of(date(2026, 10, 19)))
+        topics, _members, posts = (query["sql"] for query in seen.captured_queries)
+        with connection.cursor() as cursor:
+            for sql, index in ((topics, "idx_topic_date"), (posts, "post_by_date")):
+                cursor.execute(f"EXPLAIN {sql}")
+                lines = "\n".join(line for (line,) in cursor.fetchall())
+                assert re.search(rf"{index}\b.*\n.*Index Cond: \(+created_at >=", lines), lines
+                assert "Seq Scan on debates_debatepost" not in lines, lines
 
     def test_a_lost_index_ends_the_command_with_an_error_that_names_page_and_table(self):
         with connection.cursor() as cursor:

@@ -68,6 +68,9 @@ def test_production(site):
     assert plain.status == 301
     assert plain.headers["Location"] == f"https://{SITE}/debates/"
     assert site("/healthz", headers={"Host": SITE}).status == 200
+    assert (
+        site("/metrics", headers={"Host": SITE}).status == 404
+    )  # no redirect, and not for everyone
     assert site("/", headers={**HTTPS, "Host": "evil.example"}).status == 400
 
     page = site("/")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+
 from accounts.models import BookReview, ShelfItem, User
 from accounts.services import record_progress, shelve_book, write_review
 from core import mail
 from core.models import Author, Book, BookAuthor, Category
 from core.text import fold
-from debates.models import DebateTopic, DebateVote, Follow, Notification
+from debates.models import DebateTopic, DebateVote, DriftReport, Follow, Notification, WeeklyReport
 
 from .factories import (
     make_author,
@@ -18,6 +20,8 @@ from .factories import (
     make_topic,
     make_user,
 )
+
+MONDAY = date(2026, 11, 16)
 
 
 class World:
@@ -83,6 +87,12 @@ class World:
             )
             Follow.objects.create(user=user, book=self.book, state="segue")
             mail.post(to=user.email, subject="Notícias do mundo", text="Uma.")
+        weeks = [MONDAY - n * timedelta(weeks=1) for n in range(start, rows)]
+        WeeklyReport.objects.bulk_create(
+            WeeklyReport(week=week, new_members=1, new_topics=1, new_posts=1, unanswered_topics=1)
+            for week in weeks
+        )
+        DriftReport.objects.bulk_create(DriftReport(night=week) for week in weeks)
         User.objects.filter(pk=self.reader.pk).update(unread_count=rows)
 
     def path(self, template: str) -> str:

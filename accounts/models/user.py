@@ -104,6 +104,7 @@ class User(AbstractUser):
                 name="user_mail_frequency_is_known",
             ),
         ]
+        indexes = [models.Index(fields=["date_joined"], name="user_by_joining")]
 
     def __str__(self) -> str:
         return self.name

@@ -14,8 +14,10 @@ from django.utils.translation import gettext as _
 
 from core.languages import LANGUAGE_NAMES
 from core.member_pages import mark
+from core.words import span
 
 register = template.Library()
+register.filter(span)
 
 
 @register.simple_tag

@@ -217,6 +217,7 @@ class DebatePost(Moderated):
         indexes = [
             models.Index(fields=["topic", "-created_at", "is_deleted"], name="idx_post_topic_date"),
             models.Index(fields=["author", "-created_at", "-id"], name="post_author_recent"),
+            models.Index(fields=["created_at"], name="post_by_date"),
             # so that deleting a person does not read every post
             models.Index(
                 fields=["deleted_by"],

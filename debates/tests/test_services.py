@@ -508,13 +508,13 @@ class SyncTopicTests(ServicesTestCase):
     def test_the_nightly_task_repairs_every_debate_and_logs_what_had_drifted(self):
         untouched = make_topic()
         DebateTopic.objects.filter(pk=self.topic.pk).update(posts_count=40)
-        with self.assertLogs("debates.tasks", logging.WARNING) as logs:
+        with self.assertLogs("debates.drift", logging.WARNING) as logs:
             tasks.reconcile_counters()
         assert len(logs.records) == 1
         assert f"topic={self.topic.pk} " in logs.output[0]
         assert f"topic={untouched.pk} " not in logs.output[0]
         self.assertDerived(self.topic)
-        with self.assertNoLogs("debates.tasks", logging.WARNING):
+        with self.assertNoLogs("debates.drift", logging.WARNING):
             tasks.reconcile_counters()
 
 

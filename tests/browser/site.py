@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import ShelfItem, User
 from accounts.services import record_progress, shelve_book, write_review
 from core.models import CLOTHS, HALF_STARS
 from debates import mail_links, notices, notifying, services
-from debates.models import DebatePost, DebateTopic, Notification
+from debates.models import DebatePost, DebateTopic, DriftReport, Notification, WeeklyReport
+from debates.reports import DAY, WEEK, current_week
 from tests.factories import (
     make_author,
     make_book,
@@ -145,6 +147,7 @@ VISITS = {
     "edit_review": Visit("/livros/{book}/resenha/", "member"),
     "edit_review_new": Visit("/livros/{other_book}/resenha/", "member"),
     "delete_review": Visit("/livros/{book}/resenha/apagar/", "member"),
+    "staff_overview": Visit("/equipe/", "staff"),
     "topic_detail_staff": Visit("/debates/topico/{topic}/", "staff", "open the menu"),
 }
 
@@ -175,6 +178,7 @@ class Site:
             make_book(authors=[self.author])  # covers of every colour
         self._debates()
         self._reading()
+        self._reports()
         self._notices()
         self.sessions = {"": "", "member": _session(self.reader), "staff": _session(self.staff)}
 
@@ -210,6 +214,18 @@ class Site:
                 user=reader, book=self.book, rating=rating, text=self.words.text,
                 has_spoiler=rating == HALF_STARS,
             )  # fmt: skip
+
+    def _reports(self) -> None:
+        """What staff see: long numbers, a week that is missing, a night with drift."""
+        this, today = current_week(), timezone.localdate()
+        for n in {*range(1, 13)} - {4}:
+            WeeklyReport.objects.create(
+                week=this - n * WEEK, new_members=10**n % 99_999_999, new_topics=n, new_posts=0,
+                unanswered_topics=n, first_reply_seconds=400_000 * n,
+            )  # fmt: skip
+        lines = [{"topic": 1, "counter": self.words.title, "stored": 1, "real": 2}]
+        for n in range(30):
+            DriftReport.objects.create(night=today - n * DAY, runs=2, drifted=n, lines=lines)
 
     def _notices(self) -> None:
         """The member follows the debate and was told of all of it, and read a part."""

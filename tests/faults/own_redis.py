@@ -17,10 +17,10 @@ from django.conf import settings
 
 from core import embedded
 from core.addresses import redis_database
-from core.embedded import record
+from core.embedded import record, throwaway
 from core.embedded.processes import identity
 
-from .servers import reachable_folder, wait_for
+from .servers import wait_for
 
 DATABASES = {"default": 1, "pages": 1, "sessions": 2, "ratelimit": 3}
 ROOMS = settings.CACHES  # as they are outside of any test
@@ -79,7 +79,7 @@ class OwnRedis:
 @contextlib.contextmanager
 def own_redis() -> Iterator[OwnRedis]:
     """Yield a Redis of the test's own; it and its data are gone after, however it was left."""
-    with reachable_folder() as folder:
+    with throwaway.folder() as folder:
         found = None
         try:
             found = OwnRedis(folder)
@@ -89,7 +89,6 @@ def own_redis() -> Iterator[OwnRedis]:
                 with contextlib.suppress(ProcessLookupError):
                     found.go_on()
                 found.ask.close()
-            embedded.remove(folder)
 
 
 def rooms_at(url: str, *aliases: str) -> dict[str, dict]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,9 +19,8 @@ import psycopg2
 import pytest
 from django.conf import settings
 
-import dev
 from core import embedded
-from core.embedded import account, postgres
+from core.embedded import account, postgres, throwaway
 from core.embedded.processes import free_port, identity
 from tests.servers import child_environment
 
@@ -95,23 +94,8 @@ class Pair:
 @contextlib.contextmanager
 def private_pair() -> Iterator[Pair]:
     """Yield a pair of the tests' own; it and its data are gone after."""
-    with reachable_folder() as folder:
-        try:
-            yield Pair(folder)
-        finally:
-            embedded.remove(folder)
-
-
-@contextlib.contextmanager
-def reachable_folder() -> Iterator[Path]:
-    """A folder that the account of Postgres reaches; `dev.py test` removes what a killed run left."""
-    folder = Path(tempfile.mkdtemp(prefix=dev.TEST_PREFIX))
-    try:
-        folder.chmod(0o755)
-        (folder / "owner").write_text(f"{os.getpid()} {identity(os.getpid())}")
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with throwaway.folder() as folder:
+        yield Pair(folder)
 
 
 def ask(url: str, sql: str, *words: object) -> list[tuple]:
@@ -123,11 +107,11 @@ def ask(url: str, sql: str, *words: object) -> list[tuple]:
             return cursor.fetchall() if cursor.description else []
 
 
-def wait_for(condition, otherwise: str) -> None:
-    """Wait until ``condition()`` holds; fail with ``otherwise`` after ``WAIT_SECONDS``."""
-    deadline = time.monotonic() + WAIT_SECONDS
+def wait_for(condition, otherwise, seconds: float = WAIT_SECONDS) -> None:
+    """Wait until ``condition()`` holds; fail with ``otherwise``, words or who says them."""
+    deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, otherwise
+        assert time.monotonic() < deadline, otherwise() if callable(otherwise) else otherwise
         time.sleep(0.05)
 
 
@@ -140,19 +124,22 @@ def program(name: str, package: str) -> str:
     return found
 
 
-BOUNCER = """\
-[databases]
-{databases}
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {port}
-unix_socket_dir =
-auth_type = scram-sha-256
-auth_file = {folder}/users
-admin_users = {user}
-max_client_conn = 200
-{more}
-"""
+BOUNCER = settings.BASE_DIR / "deploy/pgbouncer.ini"
+
+
+def bouncer_conf(databases: list[str], port: int, users: Path, admin: str, more: str) -> str:
+    """The deployed file with the databases, port and users of a test, and ``more`` at its end."""
+    text = BOUNCER.read_text()
+    lines = {
+        "cgbookstore": "\n".join(databases),
+        "listen_port": f"listen_port = {port}",
+        "auth_file": f"auth_file = {users}",
+        "admin_users": f"admin_users = {admin}",
+    }
+    for name, line in lines.items():
+        text, found = re.subn(rf"(?m)^{name} = .*$", lambda _old, line=line: line, text)
+        assert found == 1, name
+    return f"{text}\n{more}\n"
 
 
 class Bouncer:
@@ -163,12 +150,8 @@ class Bouncer:
         self.user, self.password, self.port = parts.username, parts.password, free_port()
         target = f"host=127.0.0.1 port={parts.port}"
         rows = [f"{name} = {target} {words}" for name, words in modes.items()]
-        text = BOUNCER.format(
-            databases="\n".join(rows),
-            port=self.port,
-            folder=folder,
-            user=self.user,
-            more=more.format(folder=folder),
+        text = bouncer_conf(
+            rows, self.port, folder / "users", str(self.user), more.format(folder=folder)
         )
         who = account.account(folder / "nothing")  # PgBouncer refuses to run as root
         (folder / "bouncer.ini").write_text(text)
@@ -219,7 +202,7 @@ def pgbouncer(
 
     ``more`` is lines of its configuration, where ``{folder}`` is where those files are.
     """
-    with reachable_folder() as folder:
+    with throwaway.folder() as folder:
         for name, text in (files or {}).items():
             (folder / name).write_text(text)
         found = Bouncer(pair, folder, modes, more)

@@ -24,6 +24,7 @@ class Answer:
 class Visitor:
     """One browser without scripts."""
 
+    headers: dict[str, str] = {}  # sent with every request
     agent = ""  # which makes it a robot: its readings are not counted
 
     def __init__(self, address: str):
@@ -47,7 +48,7 @@ class Visitor:
 
     def _ask(self, method: str, path: str, body: str | None = None) -> Answer:
         headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
-        headers["User-Agent"] = self.agent
+        headers |= {"User-Agent": self.agent, **self.headers}
         if body is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         line = http.client.HTTPConnection(self.netloc, timeout=60)

@@ -100,7 +100,7 @@ class FoldRaceTests(RaceTestCase):
             yield from rest
 
         def add(name) -> None:
-            reading_counts._add(name, reading_counts._read(name, redis.client("ratelimit")))
+            reading_counts._add(*reading_counts._read(name, redis.client("ratelimit")))
 
         with (
             mock.patch.object(reading_counts, "CHUNK_ROWS", 1),

@@ -1,0 +1,57 @@
+"""What is asked of servers when somebody scrapes, within half a second each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.db.models import Max
+from django.utils import timezone
+from django_celery_beat.models import PeriodicTask
+
+from .. import asking, health, heartbeat, mail, operations
+from .counting import Key
+
+SECONDS = 0.5
+
+
+def now() -> dict[Key, float]:
+    """The numbers of ``names.ASKED``; those of a server that does not answer are missing."""
+    parts = health.parts()
+    found: dict[Key, float] = {("part_up", part.name): float(part.is_well) for part in parts}
+    found["ready",] = float(health.is_ready(parts))
+    answers = asking.ask(
+        {"queues": {"queues": _queues}, "rows": {"beats": _beats, "mails": _mails}}, SECONDS
+    )
+    for answer in answers.values():
+        found.update(answer.value or {})
+    return found
+
+
+def _queues() -> dict[Key, float]:
+    lengths = operations.queue_lengths()
+    return {
+        ("queue_length", name): float(length)
+        for name, length in lengths.items()
+        if length is not None
+    }
+
+
+def _beats() -> dict[Key, float]:
+    found: dict[Key, float] = {
+        ("heartbeat_age_seconds", name): age
+        for name, age in heartbeat.ages().items()
+        if age is not None
+    }
+    last = PeriodicTask.objects.aggregate(last=Max("last_run_at"))["last"]
+    return found | dict(_age("beat_age_seconds", last))
+
+
+def _mails() -> dict[Key, float]:
+    waiting, age = mail.backlog()
+    return {("mails_waiting",): float(waiting), ("oldest_mail_age_seconds",): age}
+
+
+def _age(name: str, since: Any) -> Iterator[tuple[Key, float]]:
+    if since is not None:
+        yield (name,), max((timezone.now() - since).total_seconds(), 0.0)

@@ -1,0 +1,140 @@
+"""How the machinery is, for the staff page: servers, queues, mail, the schedule.
+
+A server that is gone is shown as such and costs what ``core.health`` waits for all of them
+together (400 ms), and the broker's time-outs once more for the lengths of its queues; while its
+breaker is open it costs nothing. Postgres is the exception: the page's own session and user come
+from there, so without it there is no page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+from django_celery_beat.models import PeriodicTask
+from django_celery_results.models import TaskResult
+from redis.exceptions import RedisError
+
+from . import health, heartbeat, mail, queues, redis
+
+# The parts of /readyz by which servers answer, and their states, in the reader's words. Heartbeats
+# and mail have lines of their own.
+SERVERS = {
+    "traffic": _("Este processo"),
+    "postgres": "Postgres",
+    "migrations": _("Migrações"),
+    "cache": _("Redis: páginas"),
+    "sessions": _("Redis: sessões"),
+    "limits": _("Redis: limites"),
+    "broker": _("Redis: tarefas"),
+}
+STATES = {
+    health.OK: _("em ordem"),
+    health.PENDING: _("por aplicar"),
+    health.DRAINING: _("encerrando"),
+}
+SILENT = _("sem resposta")
+FAILURES_SHOWN = 5
+MAIL_LATE_SECONDS = 120  # by then the sweep has found what was lost
+
+
+@dataclass(frozen=True)
+class Server:
+    """How one of ``SERVERS`` is, in words, and the milliseconds it took to know."""
+
+    name: str
+    state: str
+    is_well: bool
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """``waiting`` tasks (``None``: the broker did not say); ``age`` in seconds of the last heartbeat."""
+
+    name: str
+    waiting: int | None
+    age: float | None
+
+    @property
+    def is_well(self) -> bool:
+        return not heartbeat.is_stale(self.age)
+
+
+@dataclass(frozen=True)
+class MailState:
+    """``waiting`` mails, the oldest written ``age`` seconds ago (0 when none waits)."""
+
+    waiting: int
+    age: float
+
+    @property
+    def is_well(self) -> bool:
+        return self.age <= MAIL_LATE_SECONDS
+
+
+@dataclass(frozen=True)
+class Overview:
+    servers: list[Server]
+    queues: list[QueueState]
+    mail: MailState
+    schedule: list[PeriodicTask]
+    failures: list[TaskResult]
+
+    @property
+    def is_well(self) -> bool:
+        return (
+            all(server.is_well for server in self.servers)
+            and all(queue.is_well for queue in self.queues)
+            and self.mail.is_well
+        )
+
+
+def overview() -> Overview:
+    """Ask everything once: four queries, what ``core.health`` asks, a round trip to the broker.
+
+    The queries: heartbeats, waiting mail, the schedule, failed tasks whose result somebody kept.
+    """
+    servers, waiting = _servers(), queue_lengths()
+    return Overview(
+        servers=servers,
+        queues=[QueueState(name, waiting[name], age) for name, age in heartbeat.ages().items()],
+        mail=MailState(*mail.backlog()),
+        schedule=list(
+            PeriodicTask.objects.order_by("name").only("name", "task", "enabled", "last_run_at")
+        ),
+        failures=list(
+            TaskResult.objects.filter(status="FAILURE")
+            .order_by("-date_done")
+            .only("task_name", "date_done")[:FAILURES_SHOWN]
+        ),
+    )
+
+
+def queue_lengths() -> dict[str, int | None]:
+    """How many tasks wait in each queue; ``None`` while the broker does not say. One round trip.
+
+    A task that a worker has taken is not waiting.
+    """
+
+    try:
+        with redis.client_at(settings.CELERY_BROKER_URL).pipeline(transaction=False) as pipe:
+            for name in queues.NAMES:
+                pipe.llen(name)
+            return dict(zip(queues.NAMES, pipe.execute(), strict=True))
+    except RedisError:
+        return dict.fromkeys(queues.NAMES)
+
+
+def _servers() -> list[Server]:
+    return [
+        Server(
+            name=str(SERVERS[part.name]),
+            state=str(STATES.get(part.state, SILENT)),
+            is_well=part.is_well,
+            milliseconds=part.ms,
+        )
+        for part in health.parts()
+        if part.name in SERVERS
+    ]
