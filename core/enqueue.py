@@ -35,7 +35,7 @@ def enqueue(task: Task, *args: Any, queue: str | None = None) -> None:
 
 
 def publish(task: Task, *args: Any, queue: str | None = None) -> bool:
-    """Send now; whether the broker took it. At most two attempts of 250 ms.
+    """Send now; whether the broker took it. At most two attempts of 200 ms.
 
     One failure is enough to leave the broker alone until a probe finds it well, so that it costs
     the first request half a second and the others nothing.

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Count, F, Min, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -239,8 +239,6 @@ def send_again(mails) -> int:
 
 def backlog() -> tuple[int, float]:
     """How many mails wait, and the age of the oldest in seconds (0 if none). One query."""
-    from django.db.models import Count, Min
-
     found = OutgoingMail.objects.filter(WAITING).aggregate(n=Count("pk"), first=Min("created_at"))
     age = (timezone.now() - found["first"]).total_seconds() if found["first"] else 0.0
     return found["n"], age

@@ -1,46 +1,52 @@
 """How the machinery is, for the staff page: servers, queues, mail, the schedule.
 
-A server that is gone is shown as such and costs its client's time-outs once (100 ms to connect,
-250 ms to answer); while its breaker is open it costs nothing. Postgres is the exception: the
-page's own session and user come from there, so without it there is no page.
+A server that is gone is shown as such and costs what ``core.health`` waits for all of them
+together (400 ms), and the broker's time-outs once more for the lengths of its queues; while its
+breaker is open it costs nothing. Postgres is the exception: the page's own session and user come
+from there, so without it there is no page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from time import perf_counter
-from typing import TypeVar
 
 from django.conf import settings
-from django.db import connection
 from django.utils.translation import gettext_lazy as _
 from django_celery_beat.models import PeriodicTask
 from django_celery_results.models import TaskResult
-from redis import Redis
 from redis.exceptions import RedisError
 
-from . import heartbeat, mail, queues, redis
+from . import health, heartbeat, mail, queues, redis
 
-T = TypeVar("T")
-
-# What each room of Redis is there for, in the reader's words.
-ROOMS = {"default": _("páginas"), "sessions": _("sessões"), "ratelimit": _("limites")}
-BROKER = _("tarefas")
+# The parts of /readyz by which servers answer, and their states, in the reader's words. Heartbeats
+# and mail have lines of their own.
+SERVERS = {
+    "traffic": _("Este processo"),
+    "postgres": "Postgres",
+    "migrations": _("Migrações"),
+    "cache": _("Redis: páginas"),
+    "sessions": _("Redis: sessões"),
+    "limits": _("Redis: limites"),
+    "broker": _("Redis: tarefas"),
+}
+STATES = {
+    health.OK: _("em ordem"),
+    health.PENDING: _("por aplicar"),
+    health.DRAINING: _("encerrando"),
+}
+SILENT = _("sem resposta")
 FAILURES_SHOWN = 5
 MAIL_LATE_SECONDS = 120  # by then the sweep has found what was lost
 
 
 @dataclass(frozen=True)
 class Server:
-    """``milliseconds`` of one question and its answer; ``None``: there was none."""
+    """How one of ``SERVERS`` is, in words, and the milliseconds it took to know."""
 
     name: str
-    milliseconds: float | None
-
-    @property
-    def is_well(self) -> bool:
-        return self.milliseconds is not None
+    state: str
+    is_well: bool
+    milliseconds: float
 
 
 @dataclass(frozen=True)
@@ -86,10 +92,9 @@ class Overview:
 
 
 def overview() -> Overview:
-    """Ask everything once: five queries, a round trip to each Redis server, one more to the broker.
+    """Ask everything once: four queries, what ``core.health`` asks, a round trip to the broker.
 
-    The queries: one that only takes the time, heartbeats, waiting mail, the schedule, failed
-    tasks whose result somebody kept.
+    The queries: heartbeats, waiting mail, the schedule, failed tasks whose result somebody kept.
     """
     servers, waiting = _servers(), queue_lengths()
     return Overview(
@@ -113,47 +118,23 @@ def queue_lengths() -> dict[str, int | None]:
     A task that a worker has taken is not waiting.
     """
 
-    def ask(client: Redis) -> list[int]:
-        with client.pipeline(transaction=False) as pipe:
+    try:
+        with redis.client_at(settings.CELERY_BROKER_URL).pipeline(transaction=False) as pipe:
             for name in queues.NAMES:
                 pipe.llen(name)
-            return pipe.execute()
-
-    found = _answer(redis.client_at(settings.CELERY_BROKER_URL), ask)
-    if found is None:
+            return dict(zip(queues.NAMES, pipe.execute(), strict=True))
+    except RedisError:
         return dict.fromkeys(queues.NAMES)
-    return dict(zip(queues.NAMES, found, strict=True))
 
 
 def _servers() -> list[Server]:
-    """Postgres, and each Redis server once, whatever number of rooms it holds."""
-    known: dict[redis.Breaker, tuple[Redis, list[str]]] = {}
-    for room, use in ROOMS.items():
-        known.setdefault(redis.breaker_of(room), (redis.client(room), []))[1].append(str(use))
-    broker = settings.CELERY_BROKER_URL
-    asked = known.setdefault(redis.breaker_at(broker), (redis.client_at(broker), []))
-    asked[1].append(str(BROKER))
-    found = [Server("Postgres", _timed(_ask_postgres))]
-    for client, uses in known.values():
-        found.append(Server(f"Redis: {', '.join(uses)}", _answer(client, lambda c: _timed(c.ping))))
-    return found
-
-
-def _answer(client: Redis, work: Callable[[Redis], T]) -> T | None:
-    """What the server behind ``client`` says; ``None`` if it says nothing in time."""
-    try:
-        return work(client)
-    except RedisError:
-        return None
-
-
-def _timed(work: Callable[[], object]) -> float:
-    """Milliseconds that ``work`` takes."""
-    begun = perf_counter()
-    work()
-    return (perf_counter() - begun) * 1000
-
-
-def _ask_postgres() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
+    return [
+        Server(
+            name=str(SERVERS[part.name]),
+            state=str(STATES.get(part.state, SILENT)),
+            is_well=part.is_well,
+            milliseconds=part.ms,
+        )
+        for part in health.parts()
+        if part.name in SERVERS
+    ]

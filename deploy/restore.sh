@@ -9,7 +9,8 @@
 # --into NAME: only make the database NAME, and leave the site's alone (a rehearsal; a look at a row).
 #
 # The role needs CREATEDB. It reads DATABASE_URL, BACKUP_DATABASE_URL and PG_BIN as backup.sh does;
-# RESTORE_JOBS (2) is how many tables are loaded at once.
+# RESTORE_JOBS (2) is how many tables are loaded at once, BRIDGE_DATABASE (postgres) a third database
+# that the role may enter, since nobody can be in one that is renamed.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=deploy/database.sh
@@ -66,7 +67,7 @@ settings=$(ask "$database" "SELECT format('ALTER ROLE %I IN DATABASE %I SET %I =
 [[ -z $settings ]] || ask "$new" "$settings"
 
 before=${database}_before_$now
-bridge=${BRIDGE_DATABASE:-postgres} # nobody can be in a database that is renamed: we neither
+bridge=${BRIDGE_DATABASE:-postgres}
 back() {
     say "it failed: the site has the database it had"
     ask "$bridge" "ALTER DATABASE $database ALLOW_CONNECTIONS true"
@@ -75,14 +76,13 @@ back() {
 trap back EXIT
 ask "$bridge" "ALTER DATABASE $database ALLOW_CONNECTIONS false"
 # Both renames in one transaction. Who is still in there is shown out, and may have come before the line above.
-for attempt in 1 2 3 4 5 6 7 8 9 10; do
+for attempt in 1 2 3; do # each waits five seconds for those who are leaving
     ask "$bridge" "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN ('$database', '$new')" > /dev/null || true
     if ask "$bridge" "ALTER DATABASE $database RENAME TO $before; ALTER DATABASE $new RENAME TO $database"; then
         swapped=yes
         break
     fi
-    say "somebody is still connected (attempt $attempt of 10)"
-    sleep 1
+    say "somebody is still connected (attempt $attempt of 3)"
 done
 [[ ${swapped:-} == yes ]] || fail "the databases could not be swapped"
 trap - EXIT

@@ -25,7 +25,10 @@ from .catalogue import (
 )
 
 ENGLISH = Path(settings.LOCALE_PATHS[0]) / "en" / "LC_MESSAGES" / "django.po"
-SAME_IN_ENGLISH = {"Debates", "debate", "debates"}
+SAME_IN_ENGLISH = {
+    "Debates", "debate", "debates",
+    "%(minutes)d min", "%(hours)d h %(minutes)02d min", "%(hours)s h", "%(ms)s ms",
+}  # fmt: skip
 # Words for a terminal or a database, in English or from a data set.
 NOT_ON_PAGES = {
     "benchmarks",

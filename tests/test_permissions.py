@@ -154,7 +154,7 @@ class PermissionTests(TestCase):
 
         reads = {
             "home", "book_list", "book_detail", "author_detail", "category_detail", "search",
-            "healthz", "readyz", "debates_list", "topic_detail", "post_permalink", "profile",
+            "healthz", "readyz", "metrics", "debates_list", "topic_detail", "post_permalink", "profile",
             "staff_overview",
             "notifications",
         }  # fmt: skip

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from django.conf import settings
-from django.db.models import Count, Max, Min
+from django.db.models import Max
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
-from .. import asking, health, heartbeat, mail, queues, redis
-from ..models import OutgoingMail
+from .. import asking, health, heartbeat, mail, operations
 from .counting import Key
 
 SECONDS = 0.5
@@ -31,14 +29,11 @@ def now() -> dict[Key, float]:
 
 
 def _queues() -> dict[Key, float]:
-    broker = redis.client_at(settings.CELERY_BROKER_URL)
-    with broker.pipeline(transaction=False) as pipe:
-        for name in queues.NAMES:
-            pipe.llen(name)
-        lengths = pipe.execute()
+    lengths = operations.queue_lengths()
     return {
         ("queue_length", name): float(length)
-        for name, length in zip(queues.NAMES, lengths, strict=True)
+        for name, length in lengths.items()
+        if length is not None
     }
 
 
@@ -53,11 +48,8 @@ def _beats() -> dict[Key, float]:
 
 
 def _mails() -> dict[Key, float]:
-    waiting = OutgoingMail.objects.filter(mail.WAITING).order_by()
-    told = waiting.aggregate(number=Count("pk"), oldest=Min("created_at"))
-    found: dict[Key, float] = {("mails_waiting",): float(told["number"])}
-    found["oldest_mail_age_seconds",] = 0.0
-    return found | dict(_age("oldest_mail_age_seconds", told["oldest"]))
+    waiting, age = mail.backlog()
+    return {("mails_waiting",): float(waiting), ("oldest_mail_age_seconds",): age}
 
 
 def _age(name: str, since: Any) -> Iterator[tuple[Key, float]]:

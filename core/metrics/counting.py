@@ -40,6 +40,9 @@ class Counts:
         self.histograms: dict[Key, Histogram] = {}
         self.held: dict[Key, float] = {}
 
+    def is_empty(self) -> bool:
+        return not (self.counters or self.histograms or self.held)
+
     def observe(self, key: Key, values: Sequence[float]) -> None:
         found = self.histograms.get(key)
         bounds = names.COUNTED[key[0]].buckets
@@ -111,15 +114,20 @@ def _start_timer() -> None:
         _timer = None
 
 
-def flush() -> None:
-    """Add up what has gathered, and hand it over. Never raises."""
+def flush(*, always: bool = False) -> None:
+    """Add up what has gathered, and hand it over. Never raises.
+
+    Who counted nothing hands over nothing unless ``always``: at the end of a process that could
+    not even read its settings there are none.
+    """
     global _timer
     from . import shared
 
     _timer = None  # before: what comes while this runs starts the next one
     with _lock:
         _add_up()
-        shared.hand_over(counts)
+        if always or not counts.is_empty():
+            shared.hand_over(counts)
 
 
 def current() -> Counts:

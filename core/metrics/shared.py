@@ -176,7 +176,7 @@ def totals() -> Totals:
     if where is None:
         found.add(dump(counting.current()))
         return found
-    counting.flush()
+    counting.flush(always=True)
     with _archive_lock(where):
         found.add(_bury(where))
         for path in where.glob("*.json"):

@@ -28,7 +28,7 @@ class OutgoingMail(models.Model):
     to = models.EmailField(_("para"))
     subject = models.CharField(_("assunto"), max_length=250)
     text = models.TextField(_("texto"), blank=True)
-    html = models.TextField(_("HTML"), blank=True)
+    html = models.TextField("HTML", blank=True)
     headers = models.JSONField(default=dict, blank=True)
     message_id = models.CharField(max_length=120, unique=True)
     created_at = models.DateTimeField(_("escrito em"), default=timezone.now)

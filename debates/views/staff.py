@@ -20,7 +20,7 @@ def staff_overview(request: HttpRequest) -> HttpResponse:
     """How the community and the machinery are; for staff.
 
     Queries: this week so far and the debates that wait, four, none while they are kept; reports,
-    recounts, the last drift; the five of ``core.operations``.
+    recounts, the last drift; the four of ``core.operations``.
     """
     context = {**overview.community(), "system": operations.overview()}
     return render(request, "debates/staff_overview.html", context)

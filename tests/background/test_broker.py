@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from accounts.models import User
 from core import redis
 from core.addresses import redis_database
 from core.models import OutgoingMail
@@ -34,7 +35,8 @@ def broker(transactional_db, settings):
 def test_a_write_answers_within_a_second_and_arrives_when_the_broker_is_back(
     broker, fault, client, sink, tmp_path, settings
 ):
-    creator = make_user(email="autora@example.com", password=PASSWORD)
+    at_once = User.MailFrequency.AT_ONCE
+    creator = make_user(email="autora@example.com", password=PASSWORD, mail_frequency=at_once)
     writer = make_user(email="leitora@example.com", password=PASSWORD)
     topic = make_topic(creator=creator)
     post = make_post(topic, author=creator)
@@ -46,11 +48,11 @@ def test_a_write_answers_within_a_second_and_arrives_when_the_broker_is_back(
     FAULTS[fault](broker)
     took = {}
     for name, path, data in (
-        ("reply", f"{topic.get_absolute_url()}responder/", {"content": "Olá", "parent": post.pk}),
+        ("reply", f"{topic.get_absolute_url()}responder/", {"content": "Olá", "parent": post.pk, "spoiler_percent": 0}),
         (
             "again",
             f"{topic.get_absolute_url()}responder/",
-            {"content": "De novo", "parent": post.pk},
+            {"content": "De novo", "parent": post.pk, "spoiler_percent": 0},
         ),
         ("vote", f"{post.get_absolute_url()}votar/", {"value": 1}),
         ("reset", "/conta/senha/nova/", {"email": "autora@example.com"}),

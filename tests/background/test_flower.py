@@ -41,7 +41,7 @@ def test_it_shows_the_worker(queues_of_ones_own, tmp_path):
             wait_for(lambda: "Flower" in ask("/"), "Flower does not answer")
             name = f"seen-{os.getpid()}@"
             wait_for(lambda: name in ask("/api/workers?refresh=1"), "Flower sees no worker")
-            assert name in ask("/")
+            wait_for(lambda: name in ask("/"), "Flower does not show the worker")
         finally:
             os.killpg(flower.pid, signal.SIGTERM)
             flower.wait(20)

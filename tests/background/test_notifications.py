@@ -123,10 +123,11 @@ def reply(client, topic: DebateTopic) -> float:
 
 @pytest.mark.usefixtures("queues_of_ones_own")
 def test_a_reply_is_in_its_readers_mail_within_seconds_and_one_click_ends_that(
-    sink, tmp_path, client
+    sink, tmp_path, client, settings
 ):
     reader, topic = reader_and_debate()
-    with running_worker(tmp_path / "worker.log", EMAIL_URL=sink.url):
+    environment = {"EMAIL_URL": sink.url, "SECRET_KEY": settings.SECRET_KEY}  # the link is signed
+    with running_worker(tmp_path / "worker.log", **environment):
         reply(client, topic)
         sink.wait_for(1)
         (sent,) = sink.mails

@@ -18,7 +18,7 @@ from accounts.models import User
 from core import mail, redis
 from core.beat import create_missing_rows
 from core.models import OutgoingMail
-from debates import following, reading_counts, services
+from debates import following, notifying, reading_counts, services
 from debates.models import (
     DebatePost,
     DebateTopic,
@@ -69,8 +69,10 @@ def world() -> None:
         following.set_state(user=reader, topic=topic, state=Follow.State.FOLLOW)
     Follow.objects.update(created_at=long_ago)
     post = services.create_post(topic=topic, author=author, content="Olá, @equipe.")
+    notifying.settle(DebatePost, post.pk)  # told a week ago, so due in every digest
     services.create_post(topic=topic, author=readers[0], content="Olá.", parent=post)
-    eight_days = timezone.now() - timedelta(days=8)  # told, and due in every digest
+    eight_days = timezone.now() - timedelta(days=8)
+    Notification.objects.update(created_at=eight_days)
     DebateTopic.objects.update(created_at=eight_days, updated_at=eight_days)
     DebatePost.objects.update(created_at=eight_days, score=99)  # nobody voted: a drift
     reading_counts._counts.forget()

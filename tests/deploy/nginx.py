@@ -14,7 +14,8 @@ from pathlib import Path
 
 from django.conf import settings
 
-from tests.faults.servers import program, reachable_folder, wait_for
+from core.embedded import throwaway
+from tests.faults.servers import program, wait_for
 from tests.faults.tls import make_certificate
 from tests.servers import free_port
 
@@ -137,7 +138,7 @@ class Nginx:
 @contextlib.contextmanager
 def nginx(*addresses: str) -> Iterator[Nginx]:
     """Yield nginx before the web servers at ``addresses`` (``http://host:port``)."""
-    with reachable_folder() as folder:
+    with throwaway.folder() as folder:
         upstreams = [address.removeprefix("http://") for address in addresses]
         found = Nginx(folder, upstreams)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -160,6 +161,29 @@ def test_backup_destroy_restore_compare(place):
     place.pair.ask(f"ALTER DATABASE {old} ALLOW_CONNECTIONS true")
     place.pair.ask(f"ALTER DATABASE {old} RENAME TO shop")
     assert ask(place.url(), "SELECT count(*) FROM debates_debatepost") == [(0,)]
+
+
+def test_on_a_new_machine_into_an_empty_database(place):
+    before, file = content(place.url()), place.backup()
+    place.pair.ask("DROP DATABASE shop WITH (FORCE)")
+    place.pair.ask(f"CREATE DATABASE shop OWNER {ROLE}")
+    done = place.run("restore.sh", str(file))
+    assert done.returncode == 0, done.stderr
+    assert content(place.url()) == before
+
+
+def test_somebody_who_cannot_be_shown_out(place):
+    """A superuser's session: the swap is given up, and the site has the database it had."""
+    file = place.backup()
+    before = content(place.url())
+    with contextlib.closing(psycopg2.connect(place.pair.url("shop"))) as superuser:
+        done = place.run("restore.sh", str(file))
+        assert done.returncode == 1
+        assert "somebody is still connected" in done.stderr
+        assert "could not be swapped" in done.stderr
+        assert superuser.closed == 0
+    assert place.databases() == {"shop"}
+    assert content(place.url()) == before  # connections are let in again
 
 
 def test_a_rehearsal_leaves_the_site_alone(place):

@@ -158,6 +158,17 @@ def test_what_must_stay_is_on_a_volume():
                 assert rest.endswith(":ro")
 
 
+def test_what_they_count_is_in_one_folder_in_memory():
+    options = COMPOSE["volumes"]["run"]["driver_opts"]
+    (user,) = set(re.findall(r"--uid (\d+)", tree.read("deploy/Dockerfile")))
+    assert options["type"] == "tmpfs"
+    assert f"uid={user}" in options["o"]
+    for name in OURS:
+        assert "run:/run/cgbookstore" in SERVICES[name]["volumes"], name
+        for variable in ("METRICS_DIR", "DRAIN_FILE"):
+            assert environment(name)[variable].startswith("/run/cgbookstore/")
+
+
 def test_who_reaches_whom():
     networks = COMPOSE["networks"]
     assert networks["inside"]["internal"] is True
