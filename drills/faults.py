@@ -186,7 +186,8 @@ class Recovery:
 
         ``first`` is the place of the first request to look at. Waits ``SITE_SECONDS`` at most.
         """
-        while time.monotonic() < since + SITE_SECONDS:
+        deadline = time.monotonic() + SITE_SECONDS
+        while time.monotonic() < deadline:
             time.sleep(0.1)
             asked = self.client.asked[first:]
             last_bad = max((one.ended for one in asked if one.kind != GOOD), default=0.0)
