@@ -45,6 +45,21 @@ def proxies_are_counted(app_configs, **kwargs):
     ]
 
 
+@register(Tags.urls, deploy=True)
+def mails_know_where_the_site_is(app_configs, **kwargs):
+    """A mail is written by a worker, which has no request to tell the site's name."""
+    if settings.HTTPS:
+        return []
+    return [
+        Error(
+            "SITE_URL is not an https:// address: links in mails would lead to the reader's own "
+            "machine, and no mail program offers the one-click unsubscription.",
+            hint="Set SITE_URL=https://… to the public address.",
+            id="core.E018",
+        )
+    ]
+
+
 @register("connections", deploy=True)
 def the_server_is_as_the_site_needs_it(app_configs, **kwargs):
     """Timeouts in force, room for every process, extensions in sight. Asks Postgres, three queries.

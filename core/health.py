@@ -115,7 +115,8 @@ def _migrations() -> str:
 
 
 def _heartbeat() -> str:
-    return STALE if any(map(heartbeat.is_stale, heartbeat.ages().values())) else OK
+    ages = heartbeat.ages().items()
+    return STALE if any(heartbeat.is_stale(queue, age) for queue, age in ages) else OK
 
 
 def _mail() -> str:

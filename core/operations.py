@@ -59,7 +59,7 @@ class QueueState:
 
     @property
     def is_well(self) -> bool:
-        return not heartbeat.is_stale(self.age)
+        return not heartbeat.is_stale(self.name, self.age)
 
 
 @dataclass(frozen=True)

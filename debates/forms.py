@@ -98,6 +98,7 @@ class ReadForm(forms.Form):
     """Whose notifications were read: those of a debate, or all."""
 
     topic = forms.IntegerField(min_value=1, max_value=2**63 - 1, required=False)
+    next = forms.CharField(max_length=300, required=False)  # where to go on
 
 
 class TopicFilterForm(forms.Form):

@@ -41,10 +41,11 @@ def topic_read(request: HttpRequest, note: dict[str, Any]) -> None:
 def topic_marks(request: HttpRequest, note: dict[str, Any], csrf_token: str) -> dict[str, str]:
     """Return the pressed buttons of the member's votes, the tools of their posts and their debate.
 
-    One query: the member's votes on the posts of this page, and whether they follow the debate.
+    One query: the member's votes on the posts of this page, whether they follow the debate, and
+    how many notifications of it they have not read.
     """
     user, posts = request.user, note["posts"]
-    votes, state = own_of_topic(user.pk, note["topic"]["id"], [int(pk) for pk in posts])
+    votes, state, unread = own_of_topic(user, note["topic"]["id"], [int(pk) for pk in posts])
     own = follow_marks(state)
     for post_id, value in votes.items():
         # pressed, and a click takes it back
@@ -52,15 +53,18 @@ def topic_marks(request: HttpRequest, note: dict[str, Any], csrf_token: str) -> 
         own[f"{button}-{post_id}"], own[f"{button}-pressed-{post_id}"] = "0", "true"
     written = [pk for pk, facts in posts.items() if facts["author_id"] == user.pk]
     is_creator = note["topic"]["creator_id"] == user.pk
-    if not (written or is_creator):
+    if not (written or is_creator or unread):
         return own
     topic = DebateTopic(**note["topic"])
+    topic.my_unread = unread
     shared = {
         "topic_url": topic.get_absolute_url(),
         "is_open": note["is_open"],
         "user": user,
         "csrf_token": csrf_token,
     }
+    if unread:
+        own["unread-here"] = render_to_string("debates/_read_here.html", {"topic": topic, **shared})
     for pk in written:
         context = {"post": _post(int(pk), posts[pk]), **shared}
         own[f"post-{pk}"] = render_to_string("debates/_post_tools.html", context)

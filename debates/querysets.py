@@ -97,34 +97,48 @@ class NotificationQuerySet(models.QuerySet):
 
 
 def attach_own(topic, posts: Iterable, user) -> list:
-    """Set ``my_vote`` (-1, 0, 1) on each post and ``my_state`` (of ``Follow``, or ``""``) on the debate.
+    """Set ``my_vote`` (-1, 0, 1) on each post; ``my_state`` (of ``Follow``, or ``""``) and
+    ``my_unread``, how many notifications of it wait, on the debate.
 
     One query for a member, none for the others; nor for the stand-in of ``core.member_pages``,
     whose id is 0.
     """
     posts = list(posts)
     mine: dict[int, int] = {}
-    topic.my_state = ""
+    topic.my_state, topic.my_unread = "", 0
     if user.is_authenticated and user.pk:
-        mine, topic.my_state = own_of_topic(user.pk, topic.pk, [post.pk for post in posts])
+        mine, topic.my_state, topic.my_unread = own_of_topic(
+            user, topic.pk, [post.pk for post in posts]
+        )
     for post in posts:
         post.my_vote = mine.get(post.pk, 0)
     return posts
 
 
-def own_of_topic(user_id: int, topic_id: int, post_ids: list[int]) -> tuple[dict[int, int], str]:
-    """Return a member's votes on these posts, and whether they follow or mute the debate.
+_OWN = (
+    "SELECT post_id, value, '' FROM debates_debatevote"
+    " WHERE user_id = %s AND post_id = ANY(%s::bigint[])"
+    " UNION ALL"
+    " SELECT 0, 0, state FROM debates_follow WHERE topic_id = %s AND user_id = %s"
+)
+_UNREAD = (
+    " UNION ALL SELECT -1, count(*), '' FROM debates_notification"
+    " WHERE user_id = %s AND topic_id = %s AND read_at IS NULL"
+)
 
-    One statement for both; by hand, because Django takes 200 microseconds to write one.
+
+def own_of_topic(user, topic_id: int, post_ids: list[int]) -> tuple[dict[int, int], str, int]:
+    """Return a member's votes on these posts, whether they follow or mute the debate, and how
+    many notifications of it they have not read.
+
+    One statement for all; by hand, because Django takes 200 microseconds to write one.
     """
+    statement, params = _OWN, [user.pk, post_ids, topic_id, user.pk]
+    if user.unread_count:
+        statement, params = _OWN + _UNREAD, [*params, user.pk, topic_id]
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT post_id, value, '' FROM debates_debatevote"
-            " WHERE user_id = %s AND post_id = ANY(%s::bigint[])"
-            " UNION ALL"
-            " SELECT 0, 0, state FROM debates_follow WHERE topic_id = %s AND user_id = %s",
-            [user_id, post_ids, topic_id, user_id],
-        )
+        cursor.execute(statement, params)
         found = cursor.fetchall()
     votes = {post_id: value for post_id, value, state in found if not state}
-    return votes, next((state for _post_id, _value, state in found if state), "")
+    state = next((state for _post_id, _value, state in found if state), "")
+    return votes, state, votes.pop(-1, 0)

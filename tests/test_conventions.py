@@ -486,6 +486,7 @@ class TestDeployment:
 
         for change, said in (
             ({"SITE_URL": ""}, "security.W"),
+            ({"SITE_URL": ""}, "core.E018"),
             ({"TRUSTED_PROXY_HOPS": "0"}, "core.W002"),
             ({"DEBUG": "1"}, "security.W018"),
             ({"SECRET_KEY": "short"}, "security.W009"),

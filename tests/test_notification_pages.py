@@ -135,6 +135,24 @@ class ReadingTests(PageTestCase):
         assert self.client.post(f"{PAGE}{10**15}/").status_code == 404
         assert self.unread() == 1
 
+    def test_the_debate_itself_offers_it_and_keeps_the_reader_there(self):
+        path = self.topic.get_absolute_url()
+        label = "Marcar 1 aviso deste debate como lido"
+        for _look in ("built", "kept"):
+            self.assertContains(self.client.get(path), label)
+        data = {"topic": self.topic.pk, "next": path}
+        assert self.client.post(READ, data).url == path
+        assert self.unread() == 0
+        self.assertNotContains(self.client.get(path), "deste debate como")
+        data["next"] = "https://example.com/"
+        assert self.client.post(READ, data).url == PAGE
+        for guest in (make_staff(), make_user()):
+            self.client.force_login(guest)
+            self.assertNotContains(self.client.get(path), "deste debate como")
+            make_post(self.topic, author=self.ana, content=f"@{guest.username}")
+            settle_all()
+            self.assertContains(self.client.get(path), label)
+
     def test_a_debate_or_all(self):
         other = make_topic(creator=self.reader)
         make_post(other, author=self.ana)

@@ -85,9 +85,13 @@ class ReadyTests(TransactionTestCase):
         assert self.ask() == (200, "ok", {})
 
     def test_a_queue_that_nobody_serves_degrades(self):
-        late = timezone.now() - timedelta(seconds=heartbeat.STALE_SECONDS + 1)
-        Heartbeat.objects.filter(queue=queues.BULK).update(beaten_at=late)
-        assert self.ask() == (200, "degraded", {"heartbeat": "stale"})
+        for queue, seconds in heartbeat.STALE_SECONDS.items():
+            busy, deaf = (timezone.now() - timedelta(seconds=seconds + n) for n in (-10, 1))
+            Heartbeat.objects.filter(queue=queue).update(beaten_at=busy)
+            assert self.ask() == (200, "ok", {})
+            Heartbeat.objects.filter(queue=queue).update(beaten_at=deaf)
+            assert self.ask() == (200, "degraded", {"heartbeat": "stale"})
+            Heartbeat.objects.filter(queue=queue).update(beaten_at=timezone.now())
         Heartbeat.objects.all().delete()
         assert self.ask() == (200, "degraded", {"heartbeat": "stale"})
 

@@ -7,6 +7,7 @@ from django.contrib import messages
 from django.core.signing import BadSignature
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
@@ -14,6 +15,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.decorators import member_required
+from core.answers import safe_next
 from core.models import Book
 from core.paging import page
 from core.ratelimit import limit
@@ -59,7 +61,8 @@ def read_notifications(request: HttpRequest) -> HttpResponse:
     read = notices.mark_read(request.user, topic_id=form.cleaned_data["topic"])
     told = ngettext("%(n)d aviso marcado como lido.", "%(n)d avisos marcados como lidos.", read)
     messages.success(request, told % {"n": read})
-    return redirect("debates:notifications")
+    default = reverse("debates:notifications")
+    return safe_next(request, form.cleaned_data["next"], default=default)
 
 
 @require_POST

@@ -48,7 +48,11 @@ def test_a_write_answers_within_a_second_and_arrives_when_the_broker_is_back(
     FAULTS[fault](broker)
     took = {}
     for name, path, data in (
-        ("reply", f"{topic.get_absolute_url()}responder/", {"content": "Olá", "parent": post.pk, "spoiler_percent": 0}),
+        (
+            "reply",
+            f"{topic.get_absolute_url()}responder/",
+            {"content": "Olá", "parent": post.pk, "spoiler_percent": 0},
+        ),
         (
             "again",
             f"{topic.get_absolute_url()}responder/",

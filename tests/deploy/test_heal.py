@@ -82,9 +82,9 @@ def test_a_deaf_worker_is_ended(worker, environment, tmp_path):
     worker.send_signal(signal.SIGSTOP)  # alive, connected, deaf
     for _minute in range(3):  # Redis still gives it the first
         send()
-    long_ago = timezone.now() - timedelta(seconds=heartbeat.STALE_SECONDS + 1)
+    long_ago = timezone.now() - timedelta(seconds=heartbeat.STALE_SECONDS["bulk"] + 1)
     Heartbeat.objects.filter(queue="bulk").update(beaten_at=long_ago)
-    busy = heal(environment, "bulk", "--max-age", "400")
+    busy = heal(environment, "bulk", "--max-age", "4000")
     assert busy.returncode == 0, "a long task is no deafness"
     deaf = heal(environment, "bulk", "--watch", "1")
     assert deaf.returncode == 1

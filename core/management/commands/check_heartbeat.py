@@ -39,11 +39,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--max-age",
             type=float,
-            default=heartbeat.STALE_SECONDS,
             metavar="SECONDS",
-            help="longer than the longest task that the worker runs (%(default)s)",
+            help=f"longer than the longest task that the worker runs ({heartbeat.STALE_SECONDS})",
         )
-
         parser.add_argument(
             "--watch",
             type=float,
@@ -55,7 +53,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         worst = HEARS
         for queue in options["queues"]:
-            state, said = judge(queue, options["max_age"], options["watch"])
+            most = options["max_age"] or heartbeat.STALE_SECONDS[queue]
+            state, said = judge(queue, most, options["watch"])
             out = self.stdout if state == HEARS else self.stderr
             out.write(f"{queue}: {said}")
             if worst != DEAF and state != HEARS:
