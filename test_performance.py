@@ -39,10 +39,10 @@ from django.core.cache import caches
 from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext, override_settings
-from django_ratelimit import core as ratelimit
 
 from accounts.models import BookReview, ReadingProgress, User
 from accounts.services import write_review
+from core import ratelimit
 from core.limits import Limit
 from core.models import Author, Book, BookAuthor, Category
 from core.services import sync_byline
@@ -89,6 +89,9 @@ ASKED = {
     "password_change": "/conta/senha/",
     "password_reset": "/conta/senha/nova/",
     "edit_profile": "/conta/",
+    "follow": "/debates/topico/{topic}/seguir/",
+    "read_notifications": "/conta/avisos/lidos/",
+    "unsubscribe": "/conta/avisos/sair/",
 }
 
 # A question that each index is there for: rows of what, in which order.
@@ -125,9 +128,9 @@ def rolled_back() -> Iterator[None]:
 
 
 @contextmanager
-def counters_removed() -> Iterator[dict[str, str]]:
-    """Take away, by their keys, the rate counters that are moved inside; yields key → its rate."""
-    moved: dict[str, str] = {}
+def counters_removed() -> Iterator[dict[str, tuple[int, int]]]:
+    """Take away, by their keys, the rate counters that are moved inside; yields key → (most, seconds)."""
+    moved: dict[str, tuple[int, int]] = {}
     make_key = ratelimit._make_cache_key
 
     def remember(group, window, rate, value, methods):
@@ -334,10 +337,10 @@ def _hit(row: Limit, client: Client, path: str) -> str:
     return "o relógio não deixou contar"
 
 
-def _spend(row: Limit, client: Client, path: str, moved: dict[str, str]) -> str:
+def _spend(row: Limit, client: Client, path: str, moved: dict[str, tuple[int, int]]) -> str:
     """The same, as long as no window of time ends meanwhile: ``moved`` then has two keys."""
     redis = caches[settings.RATELIMIT_USE_CACHE]
-    (minute, _period), (hour, longest) = map(ratelimit._split_rate, (row.burst, row.rate))
+    (minute, _period), (hour, longest) = map(ratelimit._split, (row.burst, row.rate))
     ask(client, path, row.method)
     if not moved:
         return f"não contado: {row.burst}, {row.rate}"
@@ -348,7 +351,7 @@ def _spend(row: Limit, client: Client, path: str, moved: dict[str, str]) -> str:
         sent += 1
     if sent != most + 1 or answer.status_code != 429:
         return f"{answer.status_code} no pedido {sent}"
-    hours_key = next((key for key, rate in moved.items() if rate == row.rate), "")
+    hours_key = next((key for key, rate in moved.items() if rate == (hour, longest)), "")
     if redis.get(hours_key) != sent:
         return f"{redis.get(hours_key)} contados no Redis, {sent} pedidos"
 
