@@ -75,7 +75,8 @@ class User(AbstractUser):
         default=MailFrequency.DAILY,
         db_default=MailFrequency.DAILY,
     )
-    unread_count = models.PositiveIntegerField(
+    # not Positive…: the CHECK of such a column is looked at under the lock that adds it
+    unread_count = models.IntegerField(
         _("avisos não lidos"), default=0, db_default=0, editable=False
     )
 
@@ -102,6 +103,9 @@ class User(AbstractUser):
             models.CheckConstraint(
                 condition=Q(mail_frequency__in=["na-hora", "diario", "semanal", "nunca"]),
                 name="user_mail_frequency_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(unread_count__gte=0), name="user_unread_count_not_negative"
             ),
         ]
         indexes = [models.Index(fields=["date_joined"], name="user_by_joining")]
