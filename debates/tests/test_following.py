@@ -91,6 +91,15 @@ class ButtonTests(TestCase):
                 assert self.seen(path, self.reader) == expected
                 assert self.seen(path, self.other) == self.NOTHING
 
+    def test_muting_a_book_says_what_it_leaves(self):
+        for subject, leaves in ((self.topic, False), (self.book, True)):
+            client = self.client_class()
+            client.force_login(self.reader)
+            path = subject.get_absolute_url()
+            page = client.post(f"{path}seguir/", {"state": "silencia"}, follow=True).text
+            assert "Silenciado: você não recebe mais avisos daqui" in page
+            assert ("exceto dos debates que você segue" in page) == leaves
+
     def test_the_creator_and_staff_have_them_too(self):
         path = self.topic.get_absolute_url()
         assert self.seen(path, self.topic.creator) == self.FOLLOWS
