@@ -3,6 +3,7 @@
 The columns of the big tables come last, so that their locks are held for milliseconds.
 """
 
+import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.utils.timezone
 from django.conf import settings
@@ -136,5 +137,15 @@ class Migration(migrations.Migration):
             model_name='debatetopic',
             name='notified_at',
             field=models.DateTimeField(blank=True, editable=False, null=True),
+        ),
+        migrations.AddField(
+            model_name='debatepost',
+            name='owed_names',
+            field=django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=30), blank=True, editable=False, null=True, size=None),
+        ),
+        migrations.AddField(
+            model_name='debatetopic',
+            name='owed_names',
+            field=django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=30), blank=True, editable=False, null=True, size=None),
         ),
     ]
