@@ -12,6 +12,7 @@ from django.db.models import Q
 from django.db.models.functions import Lower
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 USERNAME_PATTERN = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
 
@@ -145,6 +146,13 @@ class User(AbstractUser):
     def unread_label(self) -> str:
         """What the bell shows: ``""`` for nothing, three characters at most."""
         return str(self.unread_count or "") if self.unread_count < 100 else "99+"
+
+    @property
+    def unread_words(self) -> str:
+        """What of them there are so many, for whoever hears the bell."""
+        if not self.unread_count:
+            return ""
+        return ngettext("não lido", "não lidos", self.unread_count)
 
     @property
     def ink(self) -> int:

@@ -66,7 +66,7 @@ class ButtonTests(TestCase):
         text = client.get(path).text
         found = {}
         for label in ("Seguir", "Silenciar"):
-            tag = text[: text.index(f">{label}</button>")].rpartition("<button")[2]
+            tag = text[: text.index(f">{label}<span")].rpartition("<button")[2]
             value, pressed = tag.partition('value="')[2], tag.partition('aria-pressed="')[2]
             found[label] = (value.partition('"')[0], pressed.partition('"')[0])
         return found

@@ -30,7 +30,7 @@ def test_from_the_bell_to_the_reply_and_to_silence(site, open_page, scripts):
 
     for path in (site.own.get_absolute_url(), site.book.get_absolute_url()):
         page.goto(path)
-        mute = page.get_by_role("button", name="Silenciar", exact=True)
+        mute = page.get_by_role("button", name="Silenciar este debate", exact=True)
         mute.click()
         expect(mute).to_have_attribute("aria-pressed", "true")
         expect(page.locator(".message")).to_contain_text("Silenciado")
