@@ -186,7 +186,8 @@ class Recovery:
 
         ``first`` is the place of the first request to look at. Waits ``SITE_SECONDS`` at most.
         """
-        while time.monotonic() < since + SITE_SECONDS:
+        deadline = time.monotonic() + SITE_SECONDS
+        while time.monotonic() < deadline:
             time.sleep(0.1)
             asked = self.client.asked[first:]
             last_bad = max((one.ended for one in asked if one.kind != GOOD), default=0.0)
@@ -196,21 +197,27 @@ class Recovery:
                 return recovered
         return None
 
-    def background(self, began: float, since: float, until: float) -> float | None:
-        """When the last late mail had come, who follows a debate had been told of every reply to it,
-        and each queue's heart beat again after ``since``.
-
-        Mails are those acknowledged from ``began`` to ``until``. Waits ``BACKGROUND_SECONDS`` at most.
+    def well(self, since: float) -> float | None:
+        """When each queue's heart had beaten after ``since``, and everybody who follows a debate had
+        been told of the replies before it. Waits ``BACKGROUND_SECONDS`` at most.
         """
         wall = time.time() - (time.monotonic() - since)
-        well = 0.0
-        while time.monotonic() < until + BACKGROUND_SECONDS:
-            if not well and self._hearts_beat(wall) and not self._somebody_waits(wall):
-                well = time.monotonic()
-            missing, last = self.mails(began, until)
-            if well and not missing:
-                return max(well, last)
+        while time.monotonic() < since + BACKGROUND_SECONDS:
+            if self._hearts_beat(wall) and not self._somebody_waits(wall):
+                return time.monotonic()
             time.sleep(0.2)
+        return None
+
+    def mail(self, began: float, until: float) -> float | None:
+        """When the last late mail of those acknowledged in between had come; 0 if none was late.
+
+        Waits ``BACKGROUND_SECONDS`` at most.
+        """
+        while time.monotonic() < until + BACKGROUND_SECONDS:
+            missing, last = self.mails(began, until)
+            if not missing:
+                return last
+            time.sleep(0.1)
         return None
 
     def mails(self, began: float, until: float) -> tuple[int, float]:
@@ -243,18 +250,23 @@ def run(
     first = len(client.asked)
     began = time.monotonic()
     fault.begin(stage)
-    since = time.monotonic()  # whoever was restarted is there again, or starts
-    time.sleep(max(0.0, began + seconds - time.monotonic()))
+    since, well = time.monotonic(), None
     if fault.end:
+        time.sleep(max(0.0, began + seconds - since))
         since = time.monotonic()
         fault.end(stage)
+    died = stage.revive()
+    if patient:
+        well = recovery.well(since)
+    time.sleep(max(0.0, began + seconds - time.monotonic()))
     row = Row(fault, began, ended=since if fault.end else began, watched=began + seconds)
     site = recovery.site(row.ended, first)
     row.site = None if site is None else site - row.ended
-    row.died = stage.revive()
+    row.died = died + stage.revive()
     stage.wait_until_ready()
     if patient:
-        row.recovered(recovery.background(began, since, row.until))
+        mail = recovery.mail(began, row.until)
+        row.recovered(None if well is None or mail is None else max(well, mail))
     count(row, client.asked[first:])
     return row
 
