@@ -112,8 +112,8 @@ def settle(
 ) -> int | None:
     """Do what is owed from the follower after ``after`` on; ``None`` when nothing is left.
 
-    ``most`` bounds the chunks of followers, ``until`` (of the monotonic clock) the time; the id
-    to go on after is returned.
+    ``until`` (of the monotonic clock) bounds the time, ``most`` the chunks of followers; never
+    those of a removal. The id to go on after is returned.
     """
     followers: int | None = after
     chunks = 0
@@ -124,7 +124,8 @@ def settle(
                 return None
             topic, post = _topic_and_post(row)
             told: list[int] = []
-            if not visibility.may_be_told(topic, post):
+            is_gone = not visibility.may_be_told(topic, post)
+            if is_gone:
                 is_done = not _forget_some(row)
             else:
                 told, followers, is_done = _tell_some(row, followers)
@@ -137,8 +138,10 @@ def settle(
         if told:
             notice_mails.send_at_once(topic, post, told)
         chunks += 1
-        is_over = chunks == most or (until is not None and monotonic() > until)
-        if is_over and followers is not None and visibility.may_be_told(topic, post):
+        is_late = until is not None and monotonic() > until
+        if is_gone and is_late:
+            return 0
+        if not is_gone and followers is not None and (is_late or chunks == most):
             return followers
 
 

@@ -265,6 +265,17 @@ class RemovalTests(NotifyingTestCase):
         send.assert_not_called()
         assert DebatePost.objects.get(pk=post.pk).notified_at
 
+    def test_a_removal_that_the_sweep_has_no_time_for_goes_on_next_time(self):
+        for user in (make_user() for _n in range(5)):
+            following.set_state(user=user, state=FOLLOW, topic=self.topic)
+        post = self.reply(self.bia)
+        services.delete_post(post=post, actor=make_staff())
+        with mock.patch.object(notifying, "CHUNK", 2):
+            for left in (4, 2, 0):
+                assert notifying.settle(DebatePost, post.pk, until=0.0) == 0
+                assert Notification.objects.filter(post=post).count() == left
+        assert notifying.settle(DebatePost, post.pk, until=0.0) is None
+
     def test_it_takes_the_mails_that_were_not_handed_over(self):
         User.objects.update(mail_frequency="na-hora")
         post = self.reply(self.bia, "@ana")
