@@ -40,7 +40,9 @@ def has_visible(text: str) -> bool:
 
 def excerpt(html: str, length: int) -> str:
     """Return the beginning of rendered words as plain text on one line: at most ``length`` characters."""
-    return Truncator(" ".join(unescape(strip_tags(html)).split())).chars(length)
+    words = " ".join(unescape(strip_tags(html)).split())
+    # said here: Brazilian Portuguese would put a space before them
+    return Truncator(words).chars(length, truncate="…")
 
 
 def slug_base(text: str, *, fallback: str) -> str:
