@@ -102,7 +102,8 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "weekly-digests": {
         "task": "debates.tasks.send_digests",
         "args": ["semanal"],
-        "schedule": crontab(minute="10", hour="7-10", day_of_week="monday"),
+        # each day: a Monday that was missed is made good, and who has theirs gets no second
+        "schedule": crontab(minute="10", hour="7-10"),
         "expire_seconds": 3000,
     },
     # Notifications read 30 days ago, and all that are 180 days old.

@@ -234,7 +234,7 @@ def _everywhere(request: HttpRequest) -> dict[str, str]:
         "profile": user.get_absolute_url(),
     }
     if user.unread_count:
-        own["unread"] = user.unread_label
+        own |= {"unread": user.unread_label, "unread-words": user.unread_words}
     if messages := list(get_messages(request)):
         own["messages"] = render_to_string("ui/_messages.html", {"messages": messages})
     return own

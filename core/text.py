@@ -6,10 +6,12 @@ import re
 import secrets
 import unicodedata
 from collections.abc import Callable
+from html import unescape
 from typing import TypeVar
 
 from django.db import IntegrityError, models, transaction
-from django.utils.text import slugify
+from django.utils.html import strip_tags
+from django.utils.text import Truncator, slugify
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -34,6 +36,13 @@ def fold(text: str) -> str:
 def has_visible(text: str) -> bool:
     """Whether ``text`` holds a character that shows: not space, control, format or unassigned."""
     return any(unicodedata.category(char)[0] not in "ZC" for char in text)
+
+
+def excerpt(html: str, length: int) -> str:
+    """Return the beginning of rendered words as plain text on one line: at most ``length`` characters."""
+    words = " ".join(unescape(strip_tags(html)).split())
+    # said here: Brazilian Portuguese would put a space before them
+    return Truncator(words).chars(length, truncate="…")
 
 
 def slug_base(text: str, *, fallback: str) -> str:

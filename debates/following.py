@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import connection, transaction
+from django.db.models import Exists, Q
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
@@ -15,16 +19,35 @@ from .models import DebateTopic, Follow
 def set_state(
     *, user: User, state: str, topic: DebateTopic | None = None, book: Book | None = None
 ):
-    """Make ``user`` follow or mute one debate or one book; ``""`` takes back either. Repeatable."""
+    """Make ``user`` follow or mute one debate or one book; ``""`` takes back either. Repeatable.
+
+    It counts from now on: whoever follows again is not told of what was written meanwhile.
+    """
     if not state:
         Follow.objects.filter(user=user, topic=topic, book=book).delete()
         return
-    Follow.objects.bulk_create(
-        [Follow(user=user, topic=topic, book=book, state=state)],
-        update_conflicts=True,
-        unique_fields=["topic" if topic else "book", "user"],
-        update_fields=["state"],
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO debates_follow (user_id, topic_id, book_id, state, created_at)"  # noqa: S608  ours
+            " VALUES (%s, %s, %s, %s, %s) ON CONFLICT ("
+            + ("topic_id" if topic else "book_id")
+            + ", user_id) DO UPDATE SET state = EXCLUDED.state, created_at = EXCLUDED.created_at"
+            " WHERE debates_follow.state <> EXCLUDED.state",
+            [user.pk, topic and topic.pk, book and book.pk, state, timezone.now()],
+        )
+
+
+def hearing(user: Any, topic: Any, book: Any) -> Q:
+    """Whether ``user`` wants to hear of ``topic``, a debate on ``book``: ids, or references to them.
+
+    Muting the debate silences all of it; muting the book silences those of its debates that
+    the reader does not follow.
+    """
+    own = Follow.objects.filter(user=user)
+    of_topic = own.filter(topic=topic)
+    mutes_topic = of_topic.filter(state=Follow.State.MUTE)
+    mutes_book = own.filter(book=book, state=Follow.State.MUTE)
+    return Q(~Exists(mutes_topic)) & (Q(~Exists(mutes_book)) | Q(Exists(of_topic)))
 
 
 def follow_own(topic: DebateTopic, writer: User, since) -> None:
@@ -53,10 +76,14 @@ def state_of_book(user: User, book_id: int) -> str:
     return own.values_list("state", flat=True).first() or ""
 
 
-def told(state: str) -> str:
-    """What the reader reads after choosing ``state``."""
+def told(state: str, *, of_book: bool) -> str:
+    """What the reader reads after choosing ``state``, of a book or of a debate."""
     if state == Follow.State.FOLLOW:
         return _("Seguindo: você recebe um aviso do que for novo aqui.")
+    if state == Follow.State.MUTE and of_book:
+        return _(
+            "Silenciado: você não recebe mais avisos daqui, exceto dos debates que você segue."
+        )
     if state == Follow.State.MUTE:
         return _("Silenciado: você não recebe mais avisos daqui.")
     return _("Pronto: você não segue nem silencia mais.")

@@ -27,14 +27,20 @@ def mute_topic(user_id: int, topic_id: int) -> str:
     return _link([user_id, topic_id])
 
 
-def read(token: str) -> tuple[int, int | None]:
-    """Return the reader and the debate (``None``: all mails) of a link; raises ``BadSignature``."""
+def mute_book(user_id: int, book_id: int) -> str:
+    """Return the address that mutes the debates on one book for this reader."""
+    return _link([user_id, None, book_id])
+
+
+def read(token: str) -> tuple[int, int | None, int | None]:
+    """Return reader, debate and book of a link (neither: all mails); raises ``BadSignature``."""
     found = _signer.unsign_object(token)
-    if not isinstance(found, list) or len(found) not in {1, 2}:
+    if not isinstance(found, list) or len(found) not in {1, 2, 3}:
         raise BadSignature("another kind of link")
-    return found[0], found[1] if len(found) == 2 else None
+    user_id, topic_id, book_id = [*found, None, None][:3]
+    return user_id, topic_id, book_id
 
 
-def _link(words: list[int]) -> str:
+def _link(words: list[int | None]) -> str:
     query = urlencode({"t": _signer.sign_object(words)})
     return absolute(f"{reverse('debates:unsubscribe')}?{query}")

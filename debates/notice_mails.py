@@ -6,24 +6,24 @@ mail and no other. The outbox of ``core.mail`` sends.
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
-from html import unescape
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone, translation
-from django.utils.html import strip_tags
-from django.utils.text import Truncator
 from django.utils.translation import ngettext
 
 from accounts.models import User
 from core import mail
+from core.models import Book
 from core.queues import BULK, DEFAULT
 
-from . import following, mail_links, notices
+from . import following, mail_links, notices, visibility
 from .models import DebatePost, DebateTopic, Follow, Notification
 from .querysets import NotificationQuerySet
 
@@ -31,46 +31,69 @@ CHUNK_MAILS = 50  # written in a transaction
 CHUNK_READERS = 500
 MOST_TOLD = 40  # notifications a digest spells out
 WORDS_ALONE, WORDS_IN_DIGEST = 600, 200  # characters that are quoted
-DIGEST_HOUR = 7  # in the site's time zone; weekly ones on Mondays
+DIGEST_HOUR = 7  # in the site's time zone, as the schedule has it; weekly ones on Mondays
 Frequency = User.MailFrequency
+AT_ONCE = Q(mail_frequency=Frequency.AT_ONCE, is_active=True)
+
+logger = logging.getLogger(__name__)
 
 
-def send_at_once(topic: DebateTopic, post: DebatePost | None) -> None:
-    """Mail what was told of ``post`` (or the opening) to those who want it at once.
+def waiting(topic: DebateTopic, post: DebatePost | None) -> list[int]:
+    """Readers who were told of ``post`` (or the opening), want a mail at once and have none."""
+    rows = _unmailed(topic.pk, post and post.pk)
+    readers = User.objects.filter(AT_ONCE).exclude(email="")
+    return list(rows.filter(user__in=readers).values_list("user_id", flat=True))
 
-    Holds the notifications, a chunk at a time: who comes meanwhile waits, and finds them mailed.
+
+def send_at_once(topic: DebateTopic, post: DebatePost | None, told: list[int]) -> None:
+    """Mail what readers ``told`` were told of ``post`` (or the opening) to those who want it at once.
+
+    A transaction a chunk, which holds the readers' rows.
     """
-    waiting = (
-        Notification.objects.unread()
-        .filter(topic=topic, post=post, mailed_at__isnull=True)
-        .filter(user__mail_frequency=Frequency.AT_ONCE, user__is_active=True)
-        .exclude(user__email="")
-        .select_related("user")
-        .select_for_update(no_key=True, of=("self",))
-        .order_by("pk")
-    )
-    while True:
-        with transaction.atomic():
-            rows = list(waiting[:CHUNK_MAILS])
-            for row in rows:
-                row.topic, row.post = topic, post  # one object each, and its author is read once
-                _post_alone(row)
-            told = Notification.objects.filter(pk__in=[row.pk for row in rows])
-            told.update(mailed_at=timezone.now())
-        if len(rows) < CHUNK_MAILS:
-            return
+    wanting = User.objects.filter(AT_ONCE, pk__in=told).order_by("pk").values_list("pk", flat=True)
+    ids = list(wanting)
+    for first in range(0, len(ids), CHUNK_MAILS):
+        _send_some(topic.pk, post and post.pk, ids[first : first + CHUNK_MAILS])
+
+
+@transaction.atomic
+def _send_some(topic_id: int, post_id: int | None, reader_ids: list[int]) -> None:
+    readers = User.objects.filter(AT_ONCE, pk__in=reader_ids).exclude(email="").order_by("pk")
+    held = {reader.pk: reader for reader in readers.select_for_update(no_key=True, of=("self",))}
+    rows = list(_unmailed(topic_id, post_id).filter(user__in=held).order_by("pk"))
+    if not rows:
+        return
+    # As they are now: an edit may have folded the words since somebody was told of them.
+    topic = DebateTopic.objects.select_related("creator", "book").get(pk=topic_id)
+    post = DebatePost.objects.select_related("author").get(pk=post_id) if post_id else None
+    if not visibility.may_be_told(topic, post):
+        return  # and whoever settles it next removes what told of it
+    for row in rows:
+        row.user, row.topic, row.post = held[row.user_id], topic, post
+        _post_alone(row)
+    told = Notification.objects.filter(pk__in=[row.pk for row in rows])
+    told.update(mailed_at=timezone.now())
+
+
+def _unmailed(topic_id: int, post_id: int | None) -> QuerySet[Notification]:
+    rows = Notification.objects.unread().filter(mailed_at__isnull=True)
+    return rows.filter(topic=topic_id, post=post_id)
 
 
 def _post_alone(row: Notification) -> None:
+    is_of_book = row.reason == Notification.Reason.BOOK
     with translation.override(settings.LANGUAGE_CODE):
         context = {
             "row": row,
-            "words": _words(row, WORDS_ALONE),
+            "book": row.topic.book if is_of_book else None,
+            "words": row.words(WORDS_ALONE),
             "url": mail_links.absolute(row.target_url),
             "mute_url": mail_links.mute_topic(row.user_id, row.topic_id),
+            "mute_book_url": mail_links.mute_book(row.user_id, row.topic.book_id),
         }
         subject = f"{row.headline}: {row.topic.title}"
-        _post(row.user, subject, "notification", context, f"notification:{row.pk}", DEFAULT)
+        key = notices.mail_key(row.topic_id, row.post_id, row.user_id)
+        _post(row.user, subject, "notification", context, key, DEFAULT)
 
 
 def due(frequency: str, now: datetime) -> datetime:
@@ -97,22 +120,39 @@ def send_digests(frequency: str, now: datetime | None = None) -> int:
         .exclude(email="")
         .order_by("pk")
     )
-    while readers := list(waiting.filter(pk__gt=after)[:CHUNK_READERS]):
-        sent += sum(_send_digest(reader, until) for reader in readers)
-        after = readers[-1].pk
+    while ids := list(waiting.filter(pk__gt=after).values_list("pk", flat=True)[:CHUNK_READERS]):
+        sent += sum(_try_digest(pk, frequency, until) for pk in ids)
+        after = ids[-1]
     return sent
 
 
 def _owed(until: datetime) -> QuerySet[Notification]:
+    """What a digest tells: unread, in no mail yet, and not muted since."""
     rows = Notification.objects.unread().told()
-    return rows.filter(mailed_at__isnull=True, created_at__lt=until)
+    hearing = following.hearing(OuterRef("user"), OuterRef("topic"), OuterRef("topic__book"))
+    return rows.filter(hearing, mailed_at__isnull=True, created_at__lt=until)
+
+
+def _try_digest(reader_id: int, frequency: str, until: datetime) -> bool:
+    """The others must not wait behind one whose digest fails."""
+    try:
+        return _send_digest(reader_id, frequency, until)
+    except SoftTimeLimitExceeded:
+        raise
+    except Exception:
+        logger.exception("no digest written user=%s", reader_id)
+        return False
 
 
 @transaction.atomic
-def _send_digest(reader: User, until: datetime) -> bool:
+def _send_digest(reader_id: int, frequency: str, until: datetime) -> bool:
+    readers = User.objects.filter(pk=reader_id, is_active=True, mail_frequency=frequency)
+    # the reader's row first, as whoever changes notifications holds it
+    reader = readers.exclude(email="").select_for_update(no_key=True).first()
+    if reader is None:
+        return False  # they changed their mind meanwhile
     owed = _owed(until).filter(user=reader)
-    newest = owed.for_page().order_by(*NotificationQuerySet.NEWEST)
-    rows = list(newest.select_for_update(no_key=True, of=("self",))[:MOST_TOLD])
+    rows = list(owed.for_mail().order_by(*NotificationQuerySet.NEWEST)[:MOST_TOLD])
     if not rows:
         return False  # somebody else was here
     number = owed.update(mailed_at=timezone.now())
@@ -122,11 +162,14 @@ def _send_digest(reader: User, until: datetime) -> bool:
                 "topic": group.topic,
                 "url": mail_links.absolute(group.topic.get_absolute_url()),
                 "mute_url": mail_links.mute_topic(reader.pk, group.topic.pk),
+                "mute_book_url": mail_links.mute_book(reader.pk, group.topic.book_id),
+                "book": group.book,
                 "rows": [
                     {
                         "headline": row.headline,
                         "url": mail_links.absolute(row.target_url),
-                        "words": _words(row, WORDS_IN_DIGEST),
+                        "words": row.words(WORDS_IN_DIGEST),
+                        "is_folded": row.is_folded,
                     }
                     for row in group.rows
                 ],
@@ -168,17 +211,12 @@ def _post(reader: User, subject: str, name: str, context: dict, key: str, queue:
     return written is not None
 
 
-def _words(row: Notification, length: int) -> str:
-    """The beginning of what was said, without Markdown; ``""`` where it may not be quoted."""
-    return Truncator(unescape(strip_tags(row.words_html)).strip()).chars(length)
-
-
-def stop(user_id: int, topic: DebateTopic | None) -> bool:
-    """End a reader's mails, or mute ``topic`` for them; ``False`` if there is no such reader."""
+def stop(user_id: int, topic: DebateTopic | None, book: Book | None) -> bool:
+    """End a reader's mails, or mute ``topic`` or ``book`` for them; ``False`` without such a reader."""
     reader = User.objects.filter(pk=user_id)
-    if topic is None:
+    if topic is None and book is None:
         return bool(reader.update(mail_frequency=Frequency.NEVER))
     if (user := reader.only("pk").first()) is None:
         return False
-    following.set_state(user=user, state=Follow.State.MUTE, topic=topic)
+    following.set_state(user=user, state=Follow.State.MUTE, topic=topic, book=book)
     return True

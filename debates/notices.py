@@ -6,18 +6,19 @@ ids, so that the count is what the rows say whatever comes together.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 from django.db.models import Count, F, Max, Min, OuterRef, Q, Subquery
-from django.db.models.functions import Coalesce, Greatest
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.models import User
+from core.models import Book, OutgoingMail
 
+from . import visibility
 from .models import DebatePost, DebateTopic, Notification
 
 CHUNK = 500  # rows a transaction
@@ -60,30 +61,46 @@ def mark_read(
         rows = rows.filter(pk=notification_id)
     read = rows.update(read_at=timezone.now())
     if read:
-        _count_less([user.pk], read)
+        _count([user.pk])
     return read
+
+
+def mail_key(topic_id: int, post_id: int | None, user_id: int) -> str:
+    """What makes the mail of a notification one, also after it was removed and told anew."""
+    row = f"post:{post_id}" if post_id else f"topic:{topic_id}"
+    return f"notification:{row}:{user_id}"
 
 
 @transaction.atomic
 def remove(ids: Iterable[int]) -> int:
-    """Delete the notifications ``ids``, at most a chunk of them, and what they count."""
+    """Delete the notifications ``ids``, at most a chunk of them, what they count, and their mails
+    that were not handed over yet."""
     rows = Notification.objects.filter(pk__in=list(ids))
     _lock(rows.values_list("user_id", flat=True))
-    unread = Counter(rows.filter(UNREAD).values_list("user_id", flat=True))
-    for number in set(unread.values()):  # most have one
-        _count_less([user_id for user_id, n in unread.items() if n == number], number)
-    return rows.delete()[0]
+    held = rows.order_by("pk").select_for_update()
+    found = list(held.values_list("topic_id", "post_id", "user_id"))
+    keys = [mail_key(*row) for row in found]
+    mails = OutgoingMail.objects.filter(key__in=keys)
+    mails.filter(claimed_at__isnull=True, sent_at__isnull=True).delete()
+    gone = rows.delete()[0]
+    _count([user_id for _topic, _post, user_id in found])
+    return gone
 
 
 def remove_old(now: datetime | None = None) -> int:
-    """Delete what was read 30 days ago, and what is 180 days old, in chunks; how many."""
+    """Delete what was read 30 days ago, what is 180 days old, and what a failed removal left.
+
+    In chunks; how many.
+    """
     now = now or timezone.now()
     # rows are written in the order of their ids, so the oldest are the first
     oldest = Notification.objects.order_by("pk")
     read = Notification.objects.filter(read_at__lt=now - KEPT_READ).order_by("read_at")
+    wordless = Notification.objects.filter(visibility.NOT_TOLD).order_by("pk")
     gone = 0
-    while ids := list(read.values_list("pk", flat=True)[:CHUNK]):
-        gone += remove(ids)
+    for rows in (read, wordless):
+        while ids := list(rows.values_list("pk", flat=True)[:CHUNK]):
+            gone += remove(ids)
     while rows := list(oldest.values_list("pk", "created_at")[:CHUNK]):
         ids = [pk for pk, created_at in rows if created_at < now - KEPT]
         if not ids:
@@ -117,8 +134,9 @@ def _recount(user_id: int) -> tuple[int, int, int] | None:
 
 
 def _real() -> Coalesce:
-    rows = Notification.objects.filter(UNREAD, user=OuterRef("pk")).order_by().values("user")
-    return Coalesce(Subquery(rows.annotate(n=Count("pk")).values("n")), 0)
+    """The unread ones as pages show them: those of words that are still there."""
+    rows = Notification.objects.filter(UNREAD, visibility.TOLD, user=OuterRef("pk"))
+    return Coalesce(Subquery(rows.order_by().values("user").annotate(n=Count("pk")).values("n")), 0)
 
 
 def _lock(user_ids: Iterable[int]) -> None:
@@ -126,10 +144,9 @@ def _lock(user_ids: Iterable[int]) -> None:
     list(people.select_for_update(no_key=True).values_list("pk"))
 
 
-def _count_less(user_ids: list[int], number: int) -> None:
-    # a count that had drifted must not turn this into an error; the night repairs it
-    less = Greatest(F("unread_count") - number, 0)
-    User.objects.filter(pk__in=user_ids).update(unread_count=less)
+def _count(user_ids: Iterable[int]) -> None:
+    """Recount readers whose rows are held; an UPDATE that had to wait would count too early."""
+    User.objects.filter(pk__in=set(user_ids)).update(unread_count=_real())
 
 
 @dataclass
@@ -142,6 +159,12 @@ class Group:
     @property
     def has_unread(self) -> bool:
         return any(row.read_at is None for row in self.rows)
+
+    @property
+    def book(self) -> Book | None:
+        """The book, if the reader is told because they follow it."""
+        reason = Notification.Reason.BOOK
+        return self.topic.book if any(row.reason == reason for row in self.rows) else None
 
 
 def by_topic(rows: Iterable[Notification]) -> list[Group]:

@@ -9,9 +9,12 @@ for the sweep. A row that was removed owes the removal of its notifications, by 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from datetime import timedelta
 from time import monotonic
 
+from celery import Task
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Lower
@@ -21,7 +24,7 @@ from accounts.models import User
 from core.enqueue import enqueue
 from core.queues import BULK
 
-from . import notice_mails, notices, visibility
+from . import following, notice_mails, notices, visibility
 from .mentions import mentioned
 from .models import OWED, DebatePost, DebateTopic, Follow, Notification
 
@@ -33,50 +36,63 @@ Reason, State = Notification.Reason, Follow.State
 CHUNK = notices.CHUNK  # followers a transaction
 FIRST_LOOK = timedelta(seconds=30)  # what is owed longer, nobody's message brought
 MOST_SWEPT = 500
-SWEEP_SECONDS = 40
+SWEEP_SECONDS = 5  # a run; critical mail waits behind it
 
 
-def owe(row: Row) -> list[str]:
-    """Say that the notifications of ``row`` must be put right; the columns its ``save`` must name."""
+def owe(row: Row, names: Iterable[str] = ()) -> list[str]:
+    """Say that the notifications of ``row`` must be put right; the columns its ``save`` must name.
+
+    What was settled once owes no more than ``names``: whoever an edit calls.
+    """
+    if row.notified_at is not None:
+        row.owed_names = list(names)
+    elif row.owed_names is not None:
+        row.owed_names = list(dict.fromkeys([*row.owed_names, *names]))
     row.notified_at = None
     announce(row)
-    return ["notified_at"]
+    return ["notified_at", "owed_names"]
+
+
+def owe_names(row: Row, before: str, after: str) -> list[str]:
+    """``owe`` those whom an edit calls and the text did not call before; nothing without any."""
+    called = set(mentioned(before))
+    names = [name for name in mentioned(after) if name not in called]
+    return owe(row, names) if names else []
 
 
 def announce(row: Row) -> None:
     """Have a worker settle ``row`` once this transaction commits."""
-    from . import tasks
-
-    is_post = isinstance(row, DebatePost)
-    enqueue(tasks.notify_of_post if is_post else tasks.notify_of_topic, row.pk)
-
-
-def names_more(before: str, after: str) -> bool:
-    """Whether an edit calls somebody whom the text did not call before."""
-    return bool(set(mentioned(after)) - set(mentioned(before)))
+    enqueue(_task(type(row)), row.pk)
 
 
 def notify(model: type[Row], pk: int, after: int = 0) -> None:
     """Settle what ``model`` row ``pk`` owes; many followers are left to the bulk queue."""
     rest = settle(model, pk, after, most=None if after else 1)
     if rest is not None:
-        from . import tasks
+        enqueue(_task(model), pk, rest, queue=BULK)
 
-        is_post = model is DebatePost
-        task = tasks.notify_of_post if is_post else tasks.notify_of_topic
-        enqueue(task, pk, rest, queue=BULK)
+
+def _task(model: type[Row]) -> Task:
+    from . import tasks
+
+    return tasks.notify_of_post if issubclass(model, DebatePost) else tasks.notify_of_topic
 
 
 def sweep() -> int:
-    """Settle what nobody settled: its message was lost, or its worker killed. How many rows."""
-    began, number = monotonic(), 0
+    """Settle what nobody settled: its message was lost, or its worker killed. How many rows.
+
+    Takes ``SWEEP_SECONDS``; the next run goes on, also in the middle of a row's followers.
+    """
+    until, number = monotonic() + SWEEP_SECONDS, 0
     for model in (DebateTopic, DebatePost):
         owed = model.objects.filter(OWED, created_at__lt=timezone.now() - FIRST_LOOK)
         for pk in list(owed.order_by("pk").values_list("pk", flat=True)[:MOST_SWEPT]):
-            if monotonic() - began > SWEEP_SECONDS:
-                return number  # the next run goes on
+            if monotonic() > until:
+                return number
             try:
-                notify(model, pk)
+                settle(model, pk, until=until)
+            except SoftTimeLimitExceeded:
+                raise
             except Exception:
                 # the others must not wait for ever behind one that fails
                 logger.exception("not settled %s=%s", model._meta.model_name, pk)
@@ -86,10 +102,18 @@ def sweep() -> int:
     return number
 
 
-def settle(model: type[Row], pk: int, after: int = 0, most: int | None = None) -> int | None:
+def settle(
+    model: type[Row],
+    pk: int,
+    after: int = 0,
+    *,
+    most: int | None = None,
+    until: float | None = None,
+) -> int | None:
     """Do what is owed from the follower after ``after`` on; ``None`` when nothing is left.
 
-    ``most`` bounds the chunks of followers; the id to go on after is returned.
+    ``until`` (of the monotonic clock) bounds the time, ``most`` the chunks of followers; never
+    those of a removal. The id to go on after is returned.
     """
     followers: int | None = after
     chunks = 0
@@ -98,16 +122,26 @@ def settle(model: type[Row], pk: int, after: int = 0, most: int | None = None) -
             row = _owed(model, pk)
             if row is None:
                 return None
-            if not visibility.may_be_told(*_topic_and_post(row)):
+            topic, post = _topic_and_post(row)
+            told: list[int] = []
+            is_gone = not visibility.may_be_told(topic, post)
+            if is_gone:
                 is_done = not _forget_some(row)
             else:
-                followers, is_done = _tell_some(row, followers)
+                told, followers, is_done = _tell_some(row, followers)
+                if is_done:  # one who was killed told, and did not mail
+                    told = notice_mails.waiting(topic, post)
+                    is_done = not told
             if is_done:
                 model.objects.filter(pk=pk).update(notified_at=timezone.now())
                 return None
-        notice_mails.send_at_once(*_topic_and_post(row))
+        if told:
+            notice_mails.send_at_once(topic, post, told)
         chunks += 1
-        if followers is not None and chunks == most:
+        is_late = until is not None and monotonic() > until
+        if is_gone and is_late:
+            return 0
+        if not is_gone and followers is not None and (is_late or chunks == most):
             return followers
 
 
@@ -139,61 +173,65 @@ def _owed(model: type[Row], pk: int) -> Row | None:
     return row
 
 
-def _tell_some(row: Row, after: int | None) -> tuple[int | None, bool]:
-    """Tell those who are named, and the next followers; where to go on, and whether that was all.
+def _tell_some(row: Row, after: int | None) -> tuple[list[int], int | None, bool]:
+    """Tell those who are named, and the next followers.
 
-    ``after`` is ``None`` once the followers are through: then whoever an edit named meanwhile
-    is still told, and when there is nobody new the row is settled.
+    Returns who was told, where to go on, and whether that was all. ``after`` is ``None`` once
+    the followers are through: then whoever an edit named meanwhile is still told, and when
+    there is nobody new all is told.
     """
     topic, post = _topic_and_post(row)
     # a row's notifications are kept for 30 days at least, so nobody is told of it twice
     is_recent = row.created_at > timezone.now() - notices.KEPT_READ
+    is_first = row.owed_names is None
     named = _named(row) if is_recent else {}
-    chunk = _followers(row, after) if is_recent and after is not None else []
+    chunk = _followers(row, after) if is_recent and is_first and after is not None else []
     reason = Reason.FOLLOWED if post else Reason.BOOK
     people = dict.fromkeys(chunk, reason) | named
     told = notices.add(topic, post, {pk: people[pk] for pk in _hearing(row, people)})
     if len(chunk) == CHUNK:
-        return chunk[-1], False
-    return None, after is None and not told
+        return told, chunk[-1], False
+    return told, None, after is None and not told
 
 
 def _named(row: Row) -> dict[int, str]:
     """Who is called in the words, and whose post they answer, with the stronger reason of two."""
     topic, post = _topic_and_post(row)
     names = mentioned(post.content if post else topic.description)
+    if row.owed_names is not None:
+        names = [name for name in names if name in row.owed_names]
     called = User.objects.alias(login=Lower("username")).filter(login__in=names)
     called_ids = called.values_list("pk", flat=True) if names else []
-    people = {post.parent.author_id: Reason.REPLY} if post and post.parent else {}
+    answers = post and post.parent and row.owed_names is None
+    people = {post.parent.author_id: Reason.REPLY} if answers else {}
     return people | dict.fromkeys(called_ids, Reason.MENTION)
 
 
 def _followers(row: Row, after: int) -> list[int]:
-    """The next followers, in the order of their ids, of those who followed before the words."""
+    """The next followers in the order of their ids, of those who followed before the words.
+
+    Without those who are told already, so that a sweep goes on where the last one ended.
+    """
     topic, post = _topic_and_post(row)
     subject = {"topic": topic} if post else {"book_id": topic.book_id}
     known = Follow.objects.filter(
         state=State.FOLLOW, user__gt=after, created_at__lte=row.created_at, **subject
     )
+    told = Notification.objects.filter(topic=topic, post=post, user=OuterRef("user"))
+    known = known.filter(~Exists(told))
     return list(known.order_by("user").values_list("user_id", flat=True)[:CHUNK])
 
 
 def _hearing(row: Row, people: dict[int, str]) -> list[int]:
     """Hold the rows of those ``people`` who want to hear of it, in the order of their ids.
 
-    Not the author, nobody inactive. Muting the debate silences all of it; muting the book
-    silences those of its debates that the reader does not follow.
+    Not the author, nobody inactive, nobody who muted it (``following.hearing``).
     """
     topic, post = _topic_and_post(row)
-    author_id = post.author_id if post else topic.creator_id
-    own = Follow.objects.filter(user=OuterRef("pk"))
-    of_topic = own.filter(topic=topic)
-    mutes_book = own.filter(book_id=topic.book_id, state=State.MUTE)
     hearing = (
         User.objects.filter(pk__in=people, is_active=True)
-        .exclude(pk=author_id)
-        .exclude(Exists(of_topic.filter(state=State.MUTE)))
-        .filter(~Exists(mutes_book) | Exists(of_topic))
+        .exclude(pk=post.author_id if post else topic.creator_id)
+        .filter(following.hearing(OuterRef("pk"), topic.pk, topic.book_id))
     )
     held = hearing.order_by("pk").select_for_update(no_key=True, of=("self",))
     return list(held.values_list("pk", flat=True))

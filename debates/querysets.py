@@ -85,15 +85,22 @@ class NotificationQuerySet(models.QuerySet):
     def unread(self):
         return self.filter(read_at__isnull=True)
 
+    SHOWN = (
+        "reason", "created_at", "read_at", "user_id",
+        "topic__title", "topic__slug", "topic__spoiler_percent", "topic__is_deleted",
+        "topic__description_html", "topic__creator__username", "topic__creator__display_name",
+        "post__content_html", "post__spoiler_percent", "post__is_deleted",
+        "post__author__username", "post__author__display_name",
+    )  # fmt: skip
+
     def for_page(self):
         """With what a sentence and an excerpt need: debate, post, who wrote; no Markdown source."""
-        return self.select_related("topic__creator", "post__author").only(
-            "reason", "created_at", "read_at", "user_id",
-            "topic__title", "topic__slug", "topic__spoiler_percent", "topic__is_deleted",
-            "topic__description_html", "topic__creator__username", "topic__creator__display_name",
-            "post__content_html", "post__spoiler_percent", "post__is_deleted",
-            "post__author__username", "post__author__display_name",
-        )  # fmt: skip
+        return self.select_related("topic__creator", "post__author").only(*self.SHOWN)
+
+    def for_mail(self):
+        """As ``for_page``, and on which book the debate is."""
+        rows = self.select_related("topic__creator", "topic__book", "post__author")
+        return rows.only(*self.SHOWN, "topic__book__title", "topic__book__slug")
 
 
 def attach_own(topic, posts: Iterable, user) -> list:

@@ -30,10 +30,12 @@ def _post(report: WeeklyReport) -> int:
     """Write one mail to each active member of staff with an address; two queries each."""
     staff = User.objects.filter(is_staff=True, is_active=True).exclude(email="").order_by("pk")
     with translation.override(settings.LANGUAGE_CODE):
+        lines = reports.lines(report)
         context = {
             "report": report,
             "last_day": report.week + reports.WEEK - reports.DAY,
-            "lines": reports.lines(report),
+            "lines": lines,
+            "is_compared": any(line.change for line in lines),
             "url": settings.SITE_URL and settings.SITE_URL + reverse("staff_overview"),
         }
         subject, text, html = (

@@ -93,7 +93,7 @@ def edit_topic(
     """Change the words of a debate; its address stays."""
     topic = _lock_open_topic(topic.pk)
     _require_author(topic.creator_id, editor)
-    owed = notifying.owe(topic) if notifying.names_more(topic.description, description) else []
+    owed = notifying.owe_names(topic, topic.description, description)
     topic.title, topic.description = title, description
     topic.description_html = render(description)
     topic.spoiler_percent = spoiler_percent
@@ -184,7 +184,7 @@ def edit_post(*, post: DebatePost, editor: User, content: str, spoiler_percent: 
     post = _lock_with_topic(post)
     _require_open(post.topic, post)
     _require_author(post.author_id, editor)
-    owed = notifying.owe(post) if notifying.names_more(post.content, content) else []
+    owed = notifying.owe_names(post, post.content, content)
     post.content, post.content_html = content, render(content)
     post.spoiler_percent, post.edited_at = spoiler_percent, timezone.now()
     post.save(update_fields=["content", "content_html", "spoiler_percent", "edited_at", *owed])

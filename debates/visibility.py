@@ -12,6 +12,7 @@ PUBLISHED_POSTS = Q(is_deleted=False, topic__is_deleted=False)  # a removed deba
 
 # What a reader may be told of; staff hear no more than everybody.
 TOLD = Q(topic__is_deleted=False) & (Q(post__isnull=True) | Q(post__is_deleted=False))
+NOT_TOLD = Q(topic__is_deleted=True) | Q(post__is_deleted=True)
 
 
 def topics(user) -> Q:

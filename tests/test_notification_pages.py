@@ -49,6 +49,24 @@ class BellTests(PageTestCase):
         User.objects.filter(pk=self.reader.pk).update(unread_count=100)
         assert self.bell() == "99+"
 
+    def test_who_hears_the_pages_hears_what_is_counted_and_what_a_button_is_of(self):
+        self.client.force_login(self.reader)
+        for number, words in ((0, ""), (1, "não lido"), (2, "não lidos")):
+            User.objects.filter(pk=self.reader.pk).update(unread_count=number)
+            for path in ("/", "/conta/avisos/"):  # one is kept for all members
+                bell = self.client.get(path).text.partition('class="bell__count"')[2]
+                said = bell.partition('<span class="visually-hidden">')[2].partition("</span>")[0]
+                assert said == words, (path, number)
+        page = self.client.get("/conta/avisos/").text
+        assert f'aria-labelledby="avisos-{self.topic.pk}"' in page
+        assert f'id="avisos-{self.topic.pk}"' in page
+        for subject, what in (
+            (self.topic, "este debate"), (self.topic.book, "os debates deste livro")
+        ):  # fmt: skip
+            page = self.client.get(subject.get_absolute_url()).text
+            for label in ("Seguir", "Silenciar"):
+                assert f'>{label}<span class="visually-hidden"> {what}</span>' in page
+
     def test_a_visitor_has_none(self):
         self.client.logout()
         assert 'class="bell' not in self.client.get("/").text

@@ -1,5 +1,9 @@
-"""Notifications: by mail as the reader chooses, and the count of unread ones."""
+"""Notifications: by mail as the reader chooses, and the count of unread ones.
 
+Columns without a CHECK of their own, which would scan the table under their lock; 0004 scans it.
+"""
+
+from django.contrib.postgres.operations import AddConstraintNotValid
 from django.db import migrations, models
 
 
@@ -19,10 +23,14 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='user',
             name='unread_count',
-            field=models.PositiveIntegerField(db_default=0, default=0, editable=False, verbose_name='avisos não lidos'),
+            field=models.IntegerField(db_default=0, default=0, editable=False, verbose_name='avisos não lidos'),
         ),
-        migrations.AddConstraint(
+        AddConstraintNotValid(
             model_name='user',
             constraint=models.CheckConstraint(condition=models.Q(('mail_frequency__in', ['na-hora', 'diario', 'semanal', 'nunca'])), name='user_mail_frequency_is_known'),
+        ),
+        AddConstraintNotValid(
+            model_name='user',
+            constraint=models.CheckConstraint(condition=models.Q(('unread_count__gte', 0)), name='user_unread_count_not_negative'),
         ),
     ]

@@ -12,6 +12,7 @@ from django.db.models import Q
 from django.db.models.functions import Lower
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 USERNAME_PATTERN = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
 
@@ -75,7 +76,8 @@ class User(AbstractUser):
         default=MailFrequency.DAILY,
         db_default=MailFrequency.DAILY,
     )
-    unread_count = models.PositiveIntegerField(
+    # not Positive…: the CHECK of such a column is looked at under the lock that adds it
+    unread_count = models.IntegerField(
         _("avisos não lidos"), default=0, db_default=0, editable=False
     )
 
@@ -102,6 +104,9 @@ class User(AbstractUser):
             models.CheckConstraint(
                 condition=Q(mail_frequency__in=["na-hora", "diario", "semanal", "nunca"]),
                 name="user_mail_frequency_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(unread_count__gte=0), name="user_unread_count_not_negative"
             ),
         ]
         indexes = [models.Index(fields=["date_joined"], name="user_by_joining")]
@@ -141,6 +146,13 @@ class User(AbstractUser):
     def unread_label(self) -> str:
         """What the bell shows: ``""`` for nothing, three characters at most."""
         return str(self.unread_count or "") if self.unread_count < 100 else "99+"
+
+    @property
+    def unread_words(self) -> str:
+        """What of them there are so many, for whoever hears the bell."""
+        if not self.unread_count:
+            return ""
+        return ngettext("não lido", "não lidos", self.unread_count)
 
     @property
     def ink(self) -> int:

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.test import SimpleTestCase, TestCase
 
 from core.models import Author, Category
-from core.text import SLUG_LENGTH, create_with_slug, fold, slug_base
+from core.text import SLUG_LENGTH, create_with_slug, excerpt, fold, slug_base
 
 
 class FoldTests(SimpleTestCase):
@@ -113,3 +113,15 @@ class CreateWithSlugTests(TestCase):
         with pytest.raises(IntegrityError, match="name"):
             create_with_slug("Outro", fallback="categoria", create=create)
         assert tried == ["outro"]
+
+
+class ExcerptTests(SimpleTestCase):
+    def test_plain_words_on_one_line_cut_at_a_length(self):
+        for html, words in [
+            ("<p>Um &amp; dois.</p>\n<p>Três<br>\nquatro</p>", "Um & dois. Três quatro"),
+            ("<p>1 &lt; 2</p>", "1 < 2"),
+            ("<hr>", ""),
+            ("<p>" + "a" * 50 + "</p>", "a" * 29 + "…"),
+        ]:
+            with self.subTest(html=html):
+                assert excerpt(html, 30) == words

@@ -1,5 +1,9 @@
-"""Following, notifications, and which posts somebody must still be told of."""
+"""Following, notifications, and which posts somebody must still be told of.
 
+The columns of the big tables come last, so that their locks are held for milliseconds.
+"""
+
+import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.utils.timezone
 from django.conf import settings
@@ -41,36 +45,6 @@ class Migration(migrations.Migration):
                 'verbose_name': 'aviso',
                 'verbose_name_plural': 'avisos',
             },
-        ),
-        # Nobody is told of what was there before. Postgres keeps such a default beside the table:
-        # two million rows are dated without being written, and the default is gone again.
-        migrations.AddField(
-            model_name='debatepost',
-            name='notified_at',
-            field=models.DateTimeField(blank=True, db_default=Now(), editable=False, null=True),
-        ),
-        migrations.AlterField(
-            model_name='debatepost',
-            name='notified_at',
-            field=models.DateTimeField(blank=True, editable=False, null=True),
-        ),
-        migrations.AddField(
-            model_name='debatetopic',
-            name='notified_at',
-            field=models.DateTimeField(blank=True, db_default=Now(), editable=False, null=True),
-        ),
-        migrations.AlterField(
-            model_name='debatetopic',
-            name='notified_at',
-            field=models.DateTimeField(blank=True, editable=False, null=True),
-        ),
-        migrations.AddIndex(
-            model_name='debatepost',
-            index=models.Index(condition=models.Q(('notified_at__isnull', True)), fields=['id'], name='post_to_notify'),
-        ),
-        migrations.AddIndex(
-            model_name='debatetopic',
-            index=models.Index(condition=models.Q(('notified_at__isnull', True)), fields=['id'], name='topic_to_notify'),
         ),
         migrations.AddField(
             model_name='follow',
@@ -141,5 +115,37 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='notification',
             constraint=models.CheckConstraint(condition=models.Q(('reason__in', ['mencao', 'resposta', 'debate', 'livro'])), name='notice_reason_is_known'),
+        ),
+        # Nobody is told of what was there before. Postgres keeps such a default beside the table:
+        # two million rows are dated without being written, and the default is gone again.
+        migrations.AddField(
+            model_name='debatepost',
+            name='notified_at',
+            field=models.DateTimeField(blank=True, db_default=Now(), editable=False, null=True),
+        ),
+        migrations.AlterField(
+            model_name='debatepost',
+            name='notified_at',
+            field=models.DateTimeField(blank=True, editable=False, null=True),
+        ),
+        migrations.AddField(
+            model_name='debatetopic',
+            name='notified_at',
+            field=models.DateTimeField(blank=True, db_default=Now(), editable=False, null=True),
+        ),
+        migrations.AlterField(
+            model_name='debatetopic',
+            name='notified_at',
+            field=models.DateTimeField(blank=True, editable=False, null=True),
+        ),
+        migrations.AddField(
+            model_name='debatepost',
+            name='owed_names',
+            field=django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=30), blank=True, editable=False, null=True, size=None),
+        ),
+        migrations.AddField(
+            model_name='debatetopic',
+            name='owed_names',
+            field=django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=30), blank=True, editable=False, null=True, size=None),
         ),
     ]

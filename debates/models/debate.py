@@ -47,6 +47,8 @@ class Moderated(models.Model):
     )
     # When the notifications of this row were last as they should be; null: that is still owed.
     notified_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Whom that leaves to be told, by name: those an edit named; null: everybody, the first time.
+    owed_names = ArrayField(models.CharField(max_length=30), null=True, blank=True, editable=False)
 
     class Meta:
         abstract = True

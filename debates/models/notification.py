@@ -9,9 +9,13 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from core.text import excerpt
+
 from .. import visibility
 from ..querysets import NotificationQuerySet
 from .debate import DebatePost, DebateTopic
+
+EXCERPT_LENGTH = 200  # characters
 
 
 class Notification(models.Model):
@@ -103,9 +107,20 @@ class Notification(models.Model):
         return (self.post or self.topic).get_absolute_url()
 
     @property
-    def words_html(self) -> str:
-        """What was said, ``""`` where that may not be quoted away from its debate."""
+    def is_folded(self) -> bool:
+        """Whether what was said may not be quoted away from its debate: it tells the plot."""
         if self.post:
-            allowed = visibility.excerpt_of_post_allowed(self.post, self.topic)
-            return self.post.content_html if allowed else ""
-        return self.topic.description_html if visibility.excerpt_allowed(self.topic) else ""
+            return not visibility.excerpt_of_post_allowed(self.post, self.topic)
+        return not visibility.excerpt_allowed(self.topic)
+
+    def words(self, length: int) -> str:
+        """The beginning of what was said on one line, ``""`` where that is folded."""
+        if self.is_folded:
+            return ""
+        html = self.post.content_html if self.post else self.topic.description_html
+        return excerpt(html, length)
+
+    @property
+    def excerpt(self) -> str:
+        """As many words as the page of notifications quotes."""
+        return self.words(EXCERPT_LENGTH)

@@ -6,14 +6,16 @@ from datetime import datetime, timedelta
 from unittest import mock
 from zoneinfo import ZoneInfo
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db.models import F
 from django.test import SimpleTestCase, TestCase, override_settings
 
 from accounts.models import User
+from cgbookstore.celery import SCHEDULE
 from core.models import OutgoingMail
-from debates import mail_links, notice_mails, notices, services, tasks
+from debates import following, mail_links, notice_mails, notices, services, tasks
 from debates.models import DebatePost, Notification
-from tests.factories import make_post, make_staff, make_topic, make_user
+from tests.factories import make_book, make_post, make_staff, make_topic, make_user
 
 from .test_notifying import assert_count_is_right, settle_all
 
@@ -78,7 +80,7 @@ class AtOnceTests(MailTestCase):
         (mail,) = self.mails()
         row = Notification.objects.get(user=self.reader)
         assert (mail.to, mail.queue, mail.key) == (
-            self.reader.email, "default", f"notification:{row.pk}"
+            self.reader.email, "default", f"notification:post:{post.pk}:{self.reader.pk}"
         )  # fmt: skip
         assert mail.subject == "Ana & Bia respondeu: Um <debate> & tanto"
         assert row.mailed_at
@@ -122,6 +124,59 @@ class AtOnceTests(MailTestCase):
         assert Notification.objects.filter(user=self.reader).count() == 1
         settle_all()
         assert len(self.mails()) == 1
+
+    def test_what_was_folded_or_removed_meanwhile_is_not_quoted(self):
+        real = notice_mails.send_at_once
+
+        def fold(post):
+            services.edit_post(post=post, editor=self.ana, content=WORDS, spoiler_percent=90)
+
+        def remove(post):
+            services.delete_post(post=post, actor=self.ana)
+
+        for change, number in ((fold, 1), (remove, 0)):
+            OutgoingMail.objects.all().delete()
+            post = make_post(self.topic, author=self.ana, content=WORDS)
+
+            def late(*words, post=post, change=change):
+                change(DebatePost.objects.get(pk=post.pk))
+                real(*words)
+
+            with mock.patch("debates.notice_mails.send_at_once", late):
+                settle_all()
+            mails = self.mails()
+            assert len(mails) == number
+            assert not any("mordomo" in f"{mail.text} {mail.html}" for mail in mails)
+
+    def test_words_that_show_nothing_tell_no_plot(self):
+        self.reply("---")
+        (mail,) = self.mails()
+        assert "conta o enredo" not in mail.text + mail.html
+
+    def test_a_followed_book_is_named_and_the_mail_offers_to_mute_it(self):
+        book = make_book(title="Vidas secas")
+        self.wants("nunca")
+        reader = make_user(mail_frequency="na-hora")
+        following.set_state(user=reader, state="segue", book=book)
+        topic = make_topic(creator=self.ana, book=book)
+        settle_all()
+        (mail,) = self.mails()
+        link = mail_links.mute_book(reader.pk, book.pk)
+        for part in (mail.text, mail.html):
+            assert "Vidas secas" in part
+            assert link in part
+        path = link.removeprefix(mail_links.HERE)
+        assert "Vidas secas" in self.client.get(path).text
+        assert "Livro silenciado" in self.client.post(path).text
+        assert following.state_of_book(reader, book.pk) == "silencia"
+        # a digest names it too
+        User.objects.filter(pk=reader.pk).update(mail_frequency="diario")
+        following.set_state(user=reader, state="segue", book=book)
+        Notification.objects.filter(topic=topic).update(mailed_at=None)
+        (digest,) = self.digests()
+        for part in (digest.text, digest.html):
+            assert "Vidas secas" in part
+            assert link in part
 
     def test_more_than_one_chunk(self):
         users = [make_user(mail_frequency="na-hora") for _n in range(4)]
@@ -198,7 +253,7 @@ class DigestTests(MailTestCase):
         assert self.digests() == []
         post = self.reply(WORDS)
         services.delete_post(post=post, actor=make_staff())  # nobody settled it yet
-        assert self.digests() == []
+        assert notice_mails.send_digests("diario", NOON) == 0
 
     def test_somebody_without_an_address_or_gone(self):
         self.reply()
@@ -222,8 +277,67 @@ class DigestTests(MailTestCase):
         for user in readers:
             make_post(self.topic, author=user)
         self.reply()
-        with mock.patch.object(notice_mails, "CHUNK_READERS", 2):
-            assert len(self.digests()) == 6
+        # three chunks and the last, empty one; a reader: their row, their rows, dates, the mail
+        with (
+            mock.patch.object(notice_mails, "CHUNK_READERS", 2),
+            self.assertNumQueries(4 + 6 * 7),
+        ):
+            assert notice_mails.send_digests("diario", NOON) == 6
+        # as much with more to tell, of more debates and books
+        for _n in range(3):
+            topic = make_topic(creator=readers[0])
+            following.set_state(user=self.reader, state="segue", topic=topic)
+            self.reply(topic=topic)
+        with self.assertNumQueries(2 + 2 * 7):
+            assert notice_mails.send_digests("diario", NOON + timedelta(days=1)) == 2
+
+    def test_one_that_fails_does_not_hold_up_the_others(self):
+        for user in (make_user(), make_user()):
+            make_post(self.topic, author=user)
+        self.reply()
+        real = notice_mails._post
+
+        def post(reader, *words):
+            if reader == self.reader:
+                raise RuntimeError("broken")
+            return real(reader, *words)
+
+        with (
+            mock.patch("debates.notice_mails._post", post),
+            self.assertLogs("debates.notice_mails", "ERROR"),
+        ):
+            assert len(self.digests()) == 2
+        assert Notification.objects.filter(user=self.reader, mailed_at=None).exists()
+        with (
+            mock.patch("debates.notice_mails._post", side_effect=SoftTimeLimitExceeded),
+            self.assertRaises(SoftTimeLimitExceeded),
+        ):
+            self.digests()
+
+    def test_what_was_muted_meanwhile_waits(self):
+        self.reply()
+        book = self.topic.book
+        following.set_state(user=self.reader, state="silencia", topic=self.topic)
+        assert self.digests() == []
+        following.set_state(user=self.reader, state="", topic=self.topic)
+        following.set_state(user=self.reader, state="silencia", book=book)
+        assert self.digests() == []
+        following.set_state(user=self.reader, state="segue", topic=self.topic)
+        assert len(self.digests()) == 1
+
+    def test_each_notification_is_a_line_of_the_text(self):
+        self.reply("Um.\n\nDois.\n\n* três")
+        self.reply(WORDS, spoiler_percent=50)
+        (mail,) = self.digests()
+        assert "respondeu: Um. Dois. três\n" in mail.text
+        assert "respondeu: o texto conta o enredo\n" in mail.text
+        assert "conta o enredo" in mail.html
+
+    def test_the_schedule_looks_from_the_hour_they_are_due_every_day(self):
+        for name in ("daily-digests", "weekly-digests"):
+            runs = SCHEDULE[name]["schedule"]
+            assert min(runs.hour) == notice_mails.DIGEST_HOUR
+            assert len(runs.day_of_week) == 7  # a missed Monday is made good
 
     def test_the_task_sends_what_is_due_now(self):
         self.reply()

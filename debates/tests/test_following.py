@@ -66,7 +66,7 @@ class ButtonTests(TestCase):
         text = client.get(path).text
         found = {}
         for label in ("Seguir", "Silenciar"):
-            tag = text[: text.index(f">{label}</button>")].rpartition("<button")[2]
+            tag = text[: text.index(f">{label}<span")].rpartition("<button")[2]
             value, pressed = tag.partition('value="')[2], tag.partition('aria-pressed="')[2]
             found[label] = (value.partition('"')[0], pressed.partition('"')[0])
         return found
@@ -90,6 +90,15 @@ class ButtonTests(TestCase):
                 assert (response.status_code, response.url) == (302, path)
                 assert self.seen(path, self.reader) == expected
                 assert self.seen(path, self.other) == self.NOTHING
+
+    def test_muting_a_book_says_what_it_leaves(self):
+        for subject, leaves in ((self.topic, False), (self.book, True)):
+            client = self.client_class()
+            client.force_login(self.reader)
+            path = subject.get_absolute_url()
+            page = client.post(f"{path}seguir/", {"state": "silencia"}, follow=True).text
+            assert "Silenciado: você não recebe mais avisos daqui" in page
+            assert ("exceto dos debates que você segue" in page) == leaves
 
     def test_the_creator_and_staff_have_them_too(self):
         path = self.topic.get_absolute_url()

@@ -10,7 +10,8 @@ from django.test import TestCase
 from django.utils import timezone
 
 from accounts.models import User
-from debates import following, mentions, notices, notifying, services, tasks
+from core.models import OutgoingMail
+from debates import following, mentions, notice_mails, notices, notifying, services, tasks
 from debates.models import DebatePost, DebateTopic, Follow, Notification
 from tests.factories import make_book, make_post, make_staff, make_topic, make_user
 
@@ -82,6 +83,19 @@ class WhoTests(NotifyingTestCase):
         assert self.told(post) == {self.bia: "debate"}
         assert Notification.objects.filter(user=self.ana).count() == 1
 
+    def test_whoever_follows_again_is_not_told_of_what_was_written_meanwhile(self):
+        for state in (FOLLOW, MUTE):
+            following.set_state(user=self.ana, state=state, topic=self.topic)
+        post = make_post(self.topic, author=self.bia)
+        for _time in range(2):
+            following.set_state(user=self.ana, state=FOLLOW, topic=self.topic)
+        settle_all()
+        assert self.ana not in self.told(post)
+        post = make_post(self.topic, author=self.bia)
+        following.set_state(user=self.ana, state=FOLLOW, topic=self.topic)  # nothing new
+        settle_all()
+        assert self.ana in self.told(post)
+
     def test_whoever_followed_after_the_words_is_not_told_of_them(self):
         post = make_post(self.topic, author=self.bia)
         following.set_state(user=self.ana, state=FOLLOW, topic=self.topic)
@@ -151,6 +165,57 @@ class EditTests(NotifyingTestCase):
         assert self.told(post) == {}
 
 
+class OnceToldTests(NotifyingTestCase):
+    """What was told, removed, restored and edited: only whom the edit names hears of it."""
+
+    def setUp(self):
+        User.objects.update(mail_frequency="na-hora")
+        self.staff = make_staff()
+        self.post = self.reply(self.bia, "Sem nome.")
+        assert OutgoingMail.objects.count() == 1
+
+    def edit(self, content):
+        services.edit_post(post=self.post, editor=self.bia, content=content, spoiler_percent=0)
+
+    def test_removed_restored_and_edited(self):
+        OutgoingMail.objects.update(sent_at=timezone.now())
+        services.delete_post(post=self.post, actor=self.staff)
+        settle_all()
+        services.restore_post(post=self.post, actor=self.staff)
+        self.edit("Agora com @ana.")
+        settle_all()
+        assert self.told(self.post) == {self.ana: "mencao"}
+        to = list(OutgoingMail.objects.order_by("pk").values_list("to", flat=True))
+        assert to == [self.opener.email, self.ana.email]
+
+    def test_the_same_before_anybody_settled_the_removal(self):
+        services.delete_post(post=self.post, actor=self.staff)
+        services.restore_post(post=self.post, actor=self.staff)
+        late = make_user()
+        Follow.objects.create(
+            user=late, topic=self.topic, state=FOLLOW, created_at=self.post.created_at
+        )
+        self.edit("Agora com @ana.")
+        self.edit("Agora com @ana e @caio.")
+        caio = make_user(username="caio")
+        settle_all()
+        assert self.told(self.post) == {
+            self.opener: "debate", self.ana: "mencao", caio: "mencao"
+        }  # fmt: skip
+
+    def test_whom_a_later_edit_names_no_more_is_not_told(self):
+        self.edit("Agora com @ana.")
+        self.edit("Agora sem.")
+        settle_all()
+        assert self.told(self.post) == {self.opener: "debate"}
+
+    def test_an_edit_before_it_was_settled_tells_everybody(self):
+        post = make_post(self.topic, author=self.bia, content="Sem nome.")
+        services.edit_post(post=post, editor=self.bia, content="@ana", spoiler_percent=0)
+        settle_all()
+        assert self.told(post) == {self.opener: "debate", self.ana: "mencao"}
+
+
 class RemovalTests(NotifyingTestCase):
     def test_a_removed_post_takes_its_notifications_and_a_restored_one_brings_none(self):
         post = self.reply(self.bia, "@ana")
@@ -189,9 +254,51 @@ class RemovalTests(NotifyingTestCase):
             following.set_state(user=user, state=FOLLOW, topic=self.topic)
         post = self.reply(self.bia)
         services.delete_post(post=post, actor=make_staff())
-        with mock.patch.object(notifying, "CHUNK", 2):
-            settle_all()
+        with (
+            mock.patch.object(notifying, "CHUNK", 2),
+            mock.patch("debates.notifying.enqueue") as enqueue,
+            mock.patch("debates.notice_mails.send_at_once") as send,
+        ):
+            tasks.notify_of_post(post.pk)
         assert self.told(post) == {}
+        enqueue.assert_not_called()  # a removal is not left to the bulk queue
+        send.assert_not_called()
+        assert DebatePost.objects.get(pk=post.pk).notified_at
+
+    def test_a_removal_that_the_sweep_has_no_time_for_goes_on_next_time(self):
+        for user in (make_user() for _n in range(5)):
+            following.set_state(user=user, state=FOLLOW, topic=self.topic)
+        post = self.reply(self.bia)
+        services.delete_post(post=post, actor=make_staff())
+        with mock.patch.object(notifying, "CHUNK", 2):
+            for left in (4, 2, 0):
+                assert notifying.settle(DebatePost, post.pk, until=0.0) == 0
+                assert Notification.objects.filter(post=post).count() == left
+        assert notifying.settle(DebatePost, post.pk, until=0.0) is None
+
+    def test_it_takes_the_mails_that_were_not_handed_over(self):
+        User.objects.update(mail_frequency="na-hora")
+        post = self.reply(self.bia, "@ana")
+        kept = self.reply(self.bia)
+        assert OutgoingMail.objects.count() == 3
+        claimed = OutgoingMail.objects.filter(to=self.ana.email)
+        claimed.update(claimed_at=timezone.now())
+        services.delete_post(post=post, actor=make_staff())
+        settle_all()
+        left = set(OutgoingMail.objects.values_list("to", "key"))
+        assert len(left) == 2
+        assert {to for to, _key in left} == {self.ana.email, self.opener.email}
+        assert (self.opener.email, f"notification:post:{kept.pk}:{self.opener.pk}") in left
+
+    def test_the_night_counts_what_pages_show_and_removes_what_a_failed_removal_left(self):
+        post = self.reply(self.bia)
+        self.reply(self.bia)
+        DebatePost.objects.filter(pk=post.pk).update(is_deleted=True, deleted_at=timezone.now())
+        assert notices.reconcile() == [(self.opener.pk, 2, 1)]
+        assert notices.remove_old() == 1
+        assert self.told(post) == {}
+        self.opener.refresh_from_db()
+        assert self.opener.unread_count == 1
 
 
 class ChunkTests(NotifyingTestCase):
@@ -227,9 +334,38 @@ class ChunkTests(NotifyingTestCase):
         assert notifying.sweep() == 0  # too young: its message may be on its way
         DebatePost.objects.update(created_at=F("created_at") - timedelta(minutes=1))
         Follow.objects.update(created_at=F("created_at") - timedelta(minutes=2))
-        assert notifying.sweep() == 1
+        with (
+            mock.patch.object(notifying, "CHUNK", 3),
+            mock.patch("debates.notifying.enqueue") as enqueue,
+        ):
+            assert notifying.sweep() == 1
+        enqueue.assert_not_called()  # or each run would queue the same rest once more
         assert len(self.told(self.post)) == 9
         assert notifying.sweep() == 0
+
+    def test_a_sweep_goes_on_where_the_last_one_had_no_time_left(self):
+        told = [0]
+        with mock.patch.object(notifying, "CHUNK", 3):
+            while notifying.settle(DebatePost, self.post.pk, until=0.0) is not None:
+                told.append(len(self.told(self.post)))
+                assert told[-1] > told[-2]
+        assert len(told) > 3
+        assert len(self.told(self.post)) == 9
+        assert DebatePost.objects.get(pk=self.post.pk).notified_at
+
+    def test_each_chunk_is_mailed_by_itself(self):
+        User.objects.update(mail_frequency="na-hora")
+        with (
+            mock.patch.object(notifying, "CHUNK", 3),
+            mock.patch(
+                "debates.notice_mails.send_at_once", wraps=notice_mails.send_at_once
+            ) as send,
+        ):
+            settle_all()
+        told = [call.args[2] for call in send.call_args_list]
+        assert sorted(pk for chunk in told for pk in chunk) == sorted(
+            user.pk for user in self.told(self.post)
+        )
 
     def test_one_that_fails_does_not_hold_up_the_others(self):
         other = make_post(self.topic, author=self.bia)
@@ -257,15 +393,15 @@ class ChunkTests(NotifyingTestCase):
         assert_count_is_right()
 
     def test_the_cost_does_not_grow_with_what_is_there(self):
-        """14 statements and three savepoints, however many notifications and debates the followers have."""
-        with self.assertNumQueries(20):
+        """15 statements and two savepoints, however many notifications and debates the followers have."""
+        with self.assertNumQueries(19):
             notifying.settle(DebatePost, self.post.pk)
         Notification.objects.bulk_create(
             Notification(user=user, topic=make_topic(creator=self.opener), reason="livro")
             for user in self.followers
         )
         another = make_post(self.topic, author=self.bia, content="@ana")
-        with self.assertNumQueries(20):
+        with self.assertNumQueries(19):
             notifying.settle(DebatePost, another.pk)
 
 
@@ -274,7 +410,9 @@ class MentionTests(TestCase):
         for text, names in [
             ("@ana", ["ana"]),
             ("Oi @Ana, e @bia.souza. E (@caio-2)!", ["ana", "bia.souza", "caio-2"]),
-            ("**@ana** e *@bia*\n\n> @caio\n\n- @davi", ["ana", "bia", "caio", "davi"]),
+            ("**@ana** e *@bia*\n\n- @davi", ["ana", "bia", "davi"]),
+            ("> @caio\n>\n> > @davi\n\n@ana", ["ana"]),
+            ("\\@ana &#64;bia @caio\\_2", ["caio_2"]),
             ("@ana @ANA @Ana", ["ana"]),
             ("`@ana` e\n\n```\n@bia\n```\n\n    @caio", []),
             (

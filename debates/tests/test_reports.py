@@ -254,6 +254,9 @@ class MailTests(TaskTestCase):
             assert sentence in mail.text, mail.text
         for cell in ('<td align="right">−3</td>', "Novas respostas", "1 h 30 min"):
             assert cell in mail.html, mail.html
+        assert "Entre parênteses, a diferença para a semana anterior." in mail.text
+        for head in ("Indicador", "Diferença para a semana anterior"):
+            assert f">{head}</th>" in mail.html
         assert "http" not in mail.text  # a site without an address links to nothing
 
     @override_settings(SITE_URL="https://livros.example.com")
@@ -265,6 +268,9 @@ class MailTests(TaskTestCase):
     def test_without_a_week_before_nothing_is_compared(self):
         User.objects.update(date_joined=at(17))
         self.run_at(at(23, 6))
-        text = OutgoingMail.objects.first().text
+        mail = OutgoingMail.objects.first()
+        text = mail.text
+        assert "parênteses" not in text
+        assert "Diferença" not in mail.html
         assert "Novos debates: 0\n" in text
         assert "Até a primeira resposta: –\n" in text

@@ -89,7 +89,7 @@ def _follow(request: HttpRequest, subject: Book | DebateTopic, **named) -> HttpR
         return refused(request, _("Esta escolha não existe."), status=400)
     state = form.cleaned_data["state"]
     following.set_state(user=request.user, state=state, **named)
-    messages.success(request, following.told(state))
+    messages.success(request, following.told(state, of_book="book" in named))
     return redirect(subject)
 
 
@@ -98,19 +98,20 @@ def _follow(request: HttpRequest, subject: Book | DebateTopic, **named) -> HttpR
 @require_http_methods(["GET", "HEAD", "POST"])
 @limit("unsubscribe")
 def unsubscribe(request: HttpRequest) -> HttpResponse:
-    """Ask, then end the mails or mute a debate, for the reader whom the link names (RFC 8058)."""
+    """Ask, then end the mails or mute a debate or book, for the reader whom the link names (RFC 8058)."""
     try:
-        user_id, topic_id = mail_links.read(request.GET.get("t", ""))
+        user_id, topic_id, book_id = mail_links.read(request.GET.get("t", ""))
     except BadSignature:
         sentence = _("Este link não vale: talvez o programa de e-mail o tenha cortado.")
         return refused(request, sentence, status=400)
-    topic = None
+    topic = book = None
     if topic_id is not None:
-        topic = DebateTopic.objects.published().only("title", "slug").filter(pk=topic_id).first()
-        if topic is None:
-            raise Http404
+        topics = DebateTopic.objects.published().only("title", "slug")
+        topic = get_object_or_404(topics, pk=topic_id)
+    if book_id is not None:
+        book = get_object_or_404(Book.objects.only("title", "slug"), pk=book_id)
     is_done = request.method == "POST"
-    if is_done and not notice_mails.stop(user_id, topic):
+    if is_done and not notice_mails.stop(user_id, topic, book):
         raise Http404
-    context = {"topic": topic, "is_done": is_done}
+    context = {"topic": topic, "book": book, "is_done": is_done}
     return render(request, "debates/unsubscribe.html", context)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from html import unescape
-
 from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.html import strip_tags
-from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -22,6 +18,7 @@ from core.querysets import BookQuerySet
 from core.ratelimit import limit
 from core.refusals import refused
 from core.services import Refused
+from core.text import excerpt
 from debates import cache, services, visibility
 from debates.forms import (
     BookSearchForm,
@@ -95,7 +92,7 @@ def _excerpt(topic: DebateTopic) -> str:
     """The opening's first words without Markdown, or ``""`` when they may not be quoted."""
     if not visibility.excerpt_allowed(topic):
         return ""
-    return Truncator(unescape(strip_tags(topic.description_html))).chars(EXCERPT_LENGTH)
+    return excerpt(topic.description_html, EXCERPT_LENGTH)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

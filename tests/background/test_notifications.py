@@ -18,31 +18,22 @@ from debates import mail_links, notices, notifying, tasks
 from debates.models import DebatePost, DebateTopic, Follow, Notification
 from tests.factories import make_post, make_topic, make_user
 
+from .processes import Process, empty_queues
 from .processes import worker as running_worker
-from .test_worker import OwnQueue
 
 FOLLOWERS = 1_200  # three chunks
 AT_ONCE = 5  # readers of the first chunk who want a mail each time
 PATIENCE_SECONDS = 60
 
 
-@pytest.fixture
-def worker(transactional_db, tmp_path):
-    found = OwnQueue(tmp_path / "worker.log")
-    try:
-        yield found
-    finally:
-        found.stop()
-
-
 def told() -> int:
     return Notification.objects.count()
 
 
-def wait_for(condition, worker: OwnQueue) -> None:
+def wait_for(condition, worker: Process) -> None:
     until = time.monotonic() + PATIENCE_SECONDS
     while not condition():
-        assert time.monotonic() < until, worker.log.read_text()
+        assert time.monotonic() < until, worker.said()
         time.sleep(0.05)
 
 
@@ -65,31 +56,30 @@ def post_with_followers() -> tuple[DebatePost, list[User]]:
     return post, people
 
 
-def test_killed_in_the_second_chunk_then_swept_each_is_told_once(worker):
+@pytest.mark.usefixtures("queues_of_ones_own")
+def test_killed_in_the_second_chunk_then_swept_each_is_told_once(sink, tmp_path):
     post, people = post_with_followers()
-    with transaction.atomic():
-        # the worker stops at this reader, in the middle of its second chunk
+    empty_queues()  # of what writing them has sent
+    with (
+        running_worker(tmp_path / "worker.log", EMAIL_URL=sink.url) as worker,
+        transaction.atomic(),
+    ):
+        # the worker stops at this reader, in the second chunk, which the first one left to bulk
         held = User.objects.filter(pk=people[notifying.CHUNK + 100].pk)
         list(held.select_for_update())
-        worker.send(tasks.notify_of_post, post.pk, people[0].pk - 1)
+        assert publish(tasks.notify_of_post, post.pk)
+        worker.wait_for("Task debates.tasks.notify_of_post", 3)  # taken, done; the rest is taken
         wait_for(is_anybody_waiting, worker)
-        worker.process.kill()
+        worker.kill()
     connections["default"].close()  # what it held is given back once it is gone
     wait_for(lambda: told() == notifying.CHUNK, worker)
     assert not DebatePost.objects.get(pk=post.pk).notified_at
 
-    # what Beat sends each minute, twice at the same moment
-    again = OwnQueue(worker.log.with_name("again.log"))
-    try:
-        for _beat in range(2):
-            again.send(tasks.sweep_notifications)
-        # the rest of many followers is left to the bulk queue, which this worker does not serve
-        wait_for(lambda: "sweep rows=" in again.log.read_text(), again)
-        again.send(tasks.notify_of_post, post.pk, people[0].pk)
+    with running_worker(tmp_path / "again.log", EMAIL_URL=sink.url) as again:
+        for _beat in range(2):  # as two Beats send it, each minute
+            assert publish(tasks.sweep_notifications)
         wait_for(lambda: DebatePost.objects.get(pk=post.pk).notified_at, again)
         assert again.stop() == 0
-    finally:
-        again.stop()
 
     rows = Notification.objects.filter(post=post)
     assert rows.count() == rows.aggregate(n=Count("user", distinct=True))["n"] == FOLLOWERS

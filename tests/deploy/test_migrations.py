@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 from django.apps import apps
-from django.contrib.postgres.operations import AddIndexConcurrently
+from django.contrib.postgres.operations import (
+    AddConstraintNotValid,
+    AddIndexConcurrently,
+    ValidateConstraint,
+)
 from django.db import models
 from django.db.migrations import Migration, operations
 from django.db.migrations.loader import MigrationLoader
@@ -36,6 +40,9 @@ BAD = {
     "constraint under a lock": operations.AddConstraint(
         POST, models.UniqueConstraint(fields=["note"], name="x")
     ),
+    "new column with a CHECK": operations.AddField(
+        POST, "mood", models.PositiveIntegerField(null=True)
+    ),
     "new column with an index": operations.AddField(
         POST, "mood", models.IntegerField(null=True, db_index=True)
     ),
@@ -47,6 +54,10 @@ GOOD = {
         POST, "mood", models.IntegerField(default=0, db_default=0)
     ),
     "index without a lock": AddIndexConcurrently(POST, models.Index(fields=["note"], name="x")),
+    "constraint that looks at new rows": AddConstraintNotValid(
+        POST, models.CheckConstraint(condition=~models.Q(note=""), name="x")
+    ),
+    "constraint looked at later": ValidateConstraint(POST, "x"),
     "small table": operations.AddIndex("mark", models.Index(fields=["id"], name="x")),
     "longer": operations.AlterField(POST, "note", models.CharField(max_length=90, null=True)),
     "data": operations.RunPython(operations.RunPython.noop),

@@ -115,6 +115,28 @@ class NotificationRaceTests(TransactionTestCase):
         assert sum(written) == OutgoingMail.objects.count() == FOLLOWERS
         assert not Notification.objects.filter(mailed_at=None).exists()
 
+    def test_a_digest_is_written_while_its_reader_reads(self):
+        reader, number = self.people[0], 300
+        User.objects.filter(pk=reader.pk).update(mail_frequency="diario", unread_count=number)
+        posts = [make_post(self.topic, author=self.writer) for _n in range(number)]
+        Notification.objects.bulk_create(
+            Notification(user=reader, topic=self.topic, post=post, reason="debate")
+            for post in posts
+        )
+        for _round in range(20):
+            OutgoingMail.objects.all().delete()
+            Notification.objects.update(
+                created_at="2026-01-01T00:00Z", mailed_at=None, read_at=None
+            )
+            User.objects.filter(pk=reader.pk).update(unread_count=number)
+            at_once(lambda: notice_mails.send_digests("diario"), lambda: notices.mark_read(reader))
+            self.assert_sound()
+            # one mail of everything, or nothing is left to tell
+            assert (
+                OutgoingMail.objects.count()
+                == Notification.objects.filter(mailed_at__isnull=False).exists()
+            )
+
     def test_old_ones_are_removed_while_they_are_read(self):
         for post in self.posts:
             notifying.settle(DebatePost, post.pk)
