@@ -280,12 +280,15 @@ class ViewTests(TestCase):
         assert self.ask(REMOTE_ADDR="") == 404
 
     @override_settings(METRICS_NETWORKS=metrics_networks("10.0.0.0/8"), METRICS_DIR="")
-    def test_a_forged_address_gains_nothing(self):
-        forged = {"x-forwarded-for": "10.1.2.3"}
-        assert self.ask(**forged) == 404
-        with override_settings(TRUSTED_PROXY_HOPS=1):
-            assert self.ask(**{"x-forwarded-for": "10.1.2.3, 192.0.2.1"}) == 404
-            assert self.ask(**{"x-forwarded-for": "192.0.2.1, 10.1.2.3"}) == 200
+    def test_only_who_holds_the_connection_counts_and_no_header(self):
+        for hops in (0, 1, 2):
+            with self.subTest(hops=hops), override_settings(TRUSTED_PROXY_HOPS=hops):
+                assert self.ask(REMOTE_ADDR="10.1.2.3") == 200
+                for forged in ("", "10.1.2.3", "192.0.2.1, 10.1.2.3", "10.1.2.3, 10.1.2.3"):
+                    for remote in ("192.0.2.1", "10.1.2.3"):
+                        forwarded = {"x-forwarded-for": forged}
+                        assert self.ask(**forwarded, REMOTE_ADDR=remote) == 404
+                assert self.ask(forwarded="for=10.1.2.3", REMOTE_ADDR="10.1.2.3") == 404
 
     @override_settings(METRICS_TOKEN="uma-ficha")
     def test_it_is_not_counted_not_limited_and_says_when_it_cannot(self):
