@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import re
 import signal
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
@@ -19,6 +22,7 @@ from core.addresses import metrics_networks
 from core.metrics import counting, names, page, shared
 
 START_TIMER = counting._start_timer
+NOBODY = 65534
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +62,20 @@ def in_child(work, *, ends_by: int = 0) -> None:
                 os.kill(os.getpid(), ends_by)
             os._exit(0)
     os.waitpid(child, 0)
+
+
+@contextlib.contextmanager
+def powerless(folder: str) -> Iterator[None]:
+    """As an account that may open no file of root's; ``folder`` is its own."""
+    if os.geteuid():
+        yield
+        return
+    os.chown(folder, NOBODY, NOBODY)
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 def serve(view: str = "core:home", *times: float) -> None:
@@ -229,6 +247,33 @@ class TestTroubles:
         (shared.folder() / "broken.json").write_text("{")
         assert read(shared.totals())["cgbookstore_requests_total 200 core:home"] == 1
         assert "metrics were lost file=broken.json" in caplog.text
+
+    def test_a_file_of_another_account_is_said_once_and_left_out(self, caplog, settings):
+        with tempfile.TemporaryDirectory() as home:  # pytest's own folder lets nobody else in
+            settings.METRICS_DIR = f"{home}/metrics"
+            with powerless(home):
+                serve()
+            strangers = [shared.folder() / f"root-1-2.{kind}" for kind in ("lock", "json")]
+            for path in strangers:
+                path.write_text("{}")
+                path.chmod(0o600 if os.geteuid() == 0 else 0)
+            with powerless(home):
+                for _time in range(3):
+                    found = read(shared.totals())
+                    assert found["cgbookstore_requests_total 200 core:home"] == 1
+            said = [record.message for record in caplog.records if "another" in record.message]
+            assert len(said) == len(strangers)
+            assert all(path.exists() for path in strangers)
+
+    def test_what_the_killed_wrote_half_goes_with_them(self):
+        def work():
+            serve()
+            (shared.folder() / f"{shared._ours.name}.{os.getpid()}.new").write_text("{")
+            (shared.folder() / f"archive.{os.getpid()}.new").write_text("{")
+
+        in_child(work, ends_by=signal.SIGKILL)
+        shared.totals()
+        assert not list(shared.folder().glob("*.new"))
 
     def test_somebody_who_adds_up_for_too_long_is_not_waited_for(self):
         serve()
