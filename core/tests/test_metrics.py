@@ -106,6 +106,14 @@ class TestNumbers:
                 serve(f"view-{number}")
         assert len(counting.counts.counters) == 3
 
+    def test_what_was_asked_for_stays_as_it_was(self):
+        serve()
+        asked = counting.current()
+        serve("core:another", 1.0)
+        serve()
+        assert set(asked.counters.items()) == {(("requests", "core:home", "200"), 1)}
+        assert sum(asked.histograms["request_seconds", "core:home"].counts) == 1
+
     def test_the_timer_hands_it_over_by_itself(self, monkeypatch):
         monkeypatch.setattr(counting, "_start_timer", START_TIMER)
         monkeypatch.setattr(counting, "_timer", None)
