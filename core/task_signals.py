@@ -18,6 +18,7 @@ from celery.signals import (
     worker_process_shutdown,
 )
 
+from . import logs
 from .metrics import counting
 from .work import NO_REQUEST, request_id, work
 
@@ -58,7 +59,9 @@ def _killed(sender: Any = None, exception: Any = None, **kwargs: Any) -> None:
 
 @worker_process_shutdown.connect
 def _hand_over(**kwargs: Any) -> None:
+    """In a child that ends: it runs nothing that was left for the end of a process."""
     counting.flush()
+    logs.flush_all()
 
 
 def _queue(request: Any) -> str:
