@@ -40,7 +40,11 @@ COUNTED = {
     ),
     "limits_hit": Measure("counter", "Requests refused with 429.", ("name",)),
     "redis_breaker_opened": Measure("counter", "Times a process gave a Redis up.", ("server",)),
-    "tasks": Measure("counter", "Tasks that ended.", ("task", "queue", "outcome")),
+    "tasks": Measure(
+        "counter",
+        "Tasks that ended: done, failed, again, expired before they began, or killed.",
+        ("task", "queue", "outcome"),
+    ),
     "task_seconds": Measure("histogram", "Time a task ran.", ("task", "queue"), TASK_SECONDS),
     "counters_drifted": Measure("counter", "Debates whose counters were repaired."),
 }

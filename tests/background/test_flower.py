@@ -18,7 +18,6 @@ from tests.servers import child_environment, free_port
 
 from .processes import worker
 
-
 COMMAND = "celery -A cgbookstore flower"  # as the documents say it
 LISTENS = "0A"  # a state in /proc/net/tcp
 
