@@ -14,7 +14,7 @@ from csp.constants import NONE, SELF
 from decouple import Config, Csv, RepositoryEmpty, RepositoryEnv
 
 from core import connections, embedded, logs, queues, sentry
-from core.addresses import metrics_networks, redis_database
+from core.addresses import broker_address, metrics_networks, redis_database
 from core.limits import Limit, parse_limit
 from core.rooms import room
 
@@ -136,8 +136,8 @@ DATABASES = {
         DATABASE_URL, DATABASE_POOLER, CONN_MAX_AGE, _timeouts_ms, sys.argv
     )
 }
-# 2 web x 2 threads + (2 + 1) + (1 + 1) celery + 1 beat + 3 commands + 4 for a release that overlaps
-# the last one = 17; Postgres allows 100 - 3. `check --deploy` compares (core.W012).
+# 2 web x 2 threads + (2 + 1) + (1 + 1) celery + 1 beat + 4 watching + 3 commands + 4 for a release
+# that overlaps the last one = 21; Postgres allows 100 - 3. `check --deploy` compares (core.W012).
 CONNECTION_BUDGET = connections.Budget(
     web_workers=config("WEB_WORKERS", default=2, cast=int),
     web_threads=config("WEB_THREADS", default=2, cast=int),
@@ -174,7 +174,7 @@ SESSION_COOKIE_AGE = 60 * 60 * 24 * 30
 
 # --- celery ------------------------------------------------------------------------
 
-CELERY_BROKER_URL = config("CELERY_BROKER_URL", default="") or redis_database(REDIS_URL, 0)
+CELERY_BROKER_URL = broker_address(config("CELERY_BROKER_URL", default=""), REDIS_URL)
 CELERY_RESULT_BACKEND = "django-db"
 CELERY_RESULT_EXTENDED = True
 CELERY_ACCEPT_CONTENT = ["json"]

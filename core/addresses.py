@@ -27,3 +27,16 @@ def metrics_networks(words: str) -> list[Network]:
         raise SetUpMissing(
             f"METRICS_NETWORKS is networks separated by commas, like 10.0.0.0/8: {error}"
         ) from error
+
+
+def broker_address(given: str, redis_url: str) -> str:
+    """Return where tasks wait: ``given``, or database 0 of the server at ``redis_url``.
+
+    Raises ``SetUpMissing`` for what Celery's transport cannot reach, which it would not say before
+    the first message, and then in a log.
+    """
+    url = given or redis_database(redis_url, 0)
+    if urlsplit(url).scheme not in {"redis", "rediss"}:
+        whose = "CELERY_BROKER_URL" if given else "CELERY_BROKER_URL is unset, and REDIS_URL"
+        raise SetUpMissing(f"{whose} must start with redis:// or rediss:// for Celery to reach it.")
+    return url

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 
-from django.db import transaction
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
 from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
 
@@ -34,7 +35,7 @@ def create_missing_rows() -> list[str]:
             if name in known:
                 continue
             schedule, field = ModelEntry.to_model_schedule(entry["schedule"])
-            PeriodicTask.objects.create(
+            row = PeriodicTask(
                 name=name,
                 task=entry["task"],
                 args=json.dumps(entry.get("args", [])),
@@ -42,6 +43,11 @@ def create_missing_rows() -> list[str]:
                 expire_seconds=entry["expire_seconds"],
                 **{field: schedule},
             )
+            try:
+                with transaction.atomic():
+                    row.save()
+            except (ValidationError, IntegrityError):
+                continue  # another Beat, started at the same moment, has made it
             created.append(name)
     for name in created:
         logger.info("schedule entry created name=%s", name)

@@ -92,6 +92,11 @@ class Budget:
         return self.celery_concurrency + 1 + self.bulk_concurrency + 1
 
     @property
+    def watching(self) -> int:
+        """/readyz and /metrics ask on a connection each, so that a busy thread delays neither."""
+        return 2 * self.web_workers
+
+    @property
     def reserve(self) -> int:
         """A release starts before the one before it has gone."""
         return self.web
@@ -99,10 +104,11 @@ class Budget:
     @property
     def total(self) -> int:
         """All of it."""
-        return self.web + self.celery + self.BEAT + self.COMMANDS + self.reserve
+        return self.web + self.celery + self.BEAT + self.watching + self.COMMANDS + self.reserve
 
     def __str__(self) -> str:
         return (
             f"{self.web_workers} web x {self.web_threads} threads + {self.celery} celery + "
-            f"{self.BEAT} beat + {self.COMMANDS} commands + {self.reserve} reserve = {self.total}"
+            f"{self.BEAT} beat + {self.watching} watching + {self.COMMANDS} commands + "
+            f"{self.reserve} reserve = {self.total}"
         )

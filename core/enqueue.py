@@ -14,7 +14,8 @@ from celery import Task, current_app
 from django.conf import settings
 from django.db import transaction
 from kombu import Connection, pools
-from kombu.exceptions import KombuError, LimitExceeded
+from kombu.exceptions import LimitExceeded, OperationalError
+from redis.exceptions import RedisError
 
 from . import queues, redis
 
@@ -37,10 +38,11 @@ def enqueue(task: Task, *args: Any, queue: str | None = None) -> None:
 def publish(task: Task, *args: Any, queue: str | None = None) -> bool:
     """Send now; whether the broker took it. At most two attempts of 200 ms.
 
-    One failure is enough to leave the broker alone until a probe finds it well, so that it costs
-    the first request half a second and the others nothing.
+    One failure is enough to publish nothing until a probe finds the broker well, so that it costs
+    the first request half a second and the others nothing. The breaker is the publishers' own:
+    sessions and limits on the same server are not given up for one slow publish.
     """
-    broker = redis.breaker_at(settings.CELERY_BROKER_URL)
+    broker = redis.breaker_at(settings.CELERY_BROKER_URL, "publishing to ")
     if broker.is_open:
         return False
     connection = _connection(settings.CELERY_BROKER_URL)
@@ -49,10 +51,24 @@ def publish(task: Task, *args: Any, queue: str | None = None) -> bool:
             task.apply_async(args, queue=queue, producer=producer)
     except LimitExceeded:  # other threads are stuck in it already
         return False
-    except (KombuError, *connection.connection_errors) as error:
+    except (OperationalError, RedisError) as error:
         broker.distrust(f"{task.name} was not taken: {error}")
         return False
     return True
+
+
+def queue_lengths() -> dict[str, int | None]:
+    """How many tasks wait in each queue; ``None`` while the broker does not say. One round trip.
+
+    A task that a worker has taken is not waiting.
+    """
+    try:
+        with redis.client_at(settings.CELERY_BROKER_URL).pipeline(transaction=False) as pipe:
+            for name in queues.NAMES:
+                pipe.llen(name)
+            return dict(zip(queues.NAMES, pipe.execute(), strict=True))
+    except RedisError:
+        return dict.fromkeys(queues.NAMES)
 
 
 @cache

@@ -11,7 +11,6 @@ from django.utils import timezone
 from .models import Heartbeat
 from .queues import BULK, CRITICAL, DEFAULT, NAMES
 
-EVERY_SECONDS = 60
 # Two were missed and the third is late; a task in ``bulk`` may take half an hour, and the heartbeat
 # waits behind it. deploy/prometheus/alerts.yml repeats the two numbers.
 STALE_SECONDS = {CRITICAL: 180, DEFAULT: 180, BULK: 2400}

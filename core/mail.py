@@ -1,31 +1,35 @@
 """Every mail of the site: written as a row with what it tells of, sent by a worker.
 
-The row is claimed before its mail is handed over. Whoever is killed in between leaves a claim
-behind; a sweep hands that mail over once more, with the same Message-ID, and then never again:
-at most two copies, which a mail program shows as one. A server that says no, or cannot be
+The row is claimed, and its hand-over is noted before it begins. Whoever is killed in the middle leaves
+a hand-over without an answer; a sweep has that mail handed over once more, with the same Message-ID,
+and then never again: at most two copies, which a mail program shows as one. A server that says no, or cannot be
 reached, has taken nothing, and is asked again for a day.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import smtplib
-from contextlib import closing
+import threading
+import time
+from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import make_msgid, parseaddr
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.db import transaction
-from django.db.models import Count, F, Min, Q
-from django.db.models.functions import Now
+from django.db.models import Count, F, Min, Q, QuerySet, Value
+from django.db.models.functions import Least, Now
 from django.utils import timezone
 
 from . import pruning
-from .enqueue import enqueue
+from .enqueue import enqueue, queue_lengths
 from .models import OutgoingMail
-from .queues import DEFAULT
+from .queues import DEFAULT, NAMES
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +39,10 @@ SEND_SECONDS, KILL_SECONDS, CLAIM_SECONDS = 30, 40, 50
 FIRST_LOOK_SECONDS = 30  # a mail whose message was lost
 MOST_HANDOVERS = 2
 MOST_SWEPT = 1_000  # a run; the next one goes on
+MOST_WAITING = 100  # messages in a queue that the sweep adds to
+MOST_PAUSE = timedelta(minutes=10)
+OVERDUE_SECONDS = 120  # by then the sweep has found what was lost
+KEPT_LINE_SECONDS = 30  # servers hang up after minutes
 RETRY_MINUTES = (1, 2, 4, 8, 16, 32, 60)
 GIVE_UP = timedelta(hours=24)
 KEPT = timedelta(days=90)  # rows without their words: a key is known so long
@@ -100,43 +108,102 @@ def _domain() -> str:
 def send(pk: int) -> bool:
     """Claim mail ``pk`` and hand it over; whether it went. ``False`` if it is nobody's to send.
 
-    Raises nothing that a mail server can cause. Two statements around the conversation with it.
+    Raises nothing that a mail server can cause. Four statements around the conversation with it.
     """
-    if not _claim(pk):
+    mail = _claim(pk)
+    if mail is None:
         return False
-    mail = OutgoingMail.objects.get(pk=pk)
-    connection = get_connection()
     try:
-        connection.open()
+        connection = line.opened()
     except (OSError, smtplib.SMTPException) as error:  # nothing was said of the mail yet
-        _refused(mail, error)
+        _refused(mail, error, was_handed_over=False)
+        return False
+    if not _hand_over(mail):
         return False
     try:
-        with closing(connection):
-            _message(mail, connection).send()
+        _message(mail, connection).send()
     except (OSError, smtplib.SMTPException) as error:
+        line.hang_up()
         if (code := _refusal(error)) is None:
             # The line broke in the middle: it may have taken the mail. The claim stays.
             logger.warning("mail handed over without an answer mail=%s: %s", pk, _kind(error))
         elif code >= 500:
-            _failed(mail, error)
+            _failed(_mine(mail), error)
         else:
-            _refused(mail, error)
+            _refused(mail, error, was_handed_over=True)
         return False
+    except BaseException:
+        line.hang_up()  # whoever is next must not find it in the middle of this
+        raise
     _sent(mail)
     return True
 
 
-def _claim(pk: int) -> bool:
-    """One worker's alone from here on. One statement, so two at once cannot both have it."""
+class _Line(threading.local):
+    """This thread's line to the mail server, kept for a while: a digest morning has thousands.
+
+    Making one costs TLS and a password each time, most of what a mail takes.
+    """
+
+    connection: Any = None
+    used_at = 0.0
+
+    def opened(self) -> Any:
+        """A line that answers; raises what ``smtplib`` raises when there is none to be had."""
+        if self.connection is not None and not self._is_alive():
+            self.hang_up()
+        if self.connection is None:
+            connection = get_connection()
+            connection.open()
+            self.connection = connection
+        self.used_at = time.monotonic()
+        return self.connection
+
+    def _is_alive(self) -> bool:
+        if time.monotonic() - self.used_at > KEPT_LINE_SECONDS:
+            return False
+        smtp = getattr(self.connection, "connection", None)
+        try:
+            return smtp is None or smtp.noop()[0] == 250  # only SMTP has one to ask
+        except (OSError, smtplib.SMTPException):
+            return False
+
+    def hang_up(self) -> None:
+        """Close it, whatever state it is in."""
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            with contextlib.suppress(OSError, smtplib.SMTPException):
+                connection.close()
+
+
+line = _Line()
+
+
+def _claim(pk: int) -> OutgoingMail | None:
+    """One worker's alone from here on, until the claim is old; two statements.
+
+    The first is one UPDATE, so two at once cannot both have it. ``claimed_at`` is the claim's
+    name: what follows is done only while it still stands there.
+    """
     now = timezone.now()
     is_free = Q(claimed_at__isnull=True) | Q(claimed_at__lt=now - timedelta(seconds=CLAIM_SECONDS))
     mine = OutgoingMail.objects.filter(WAITING, is_free, pk=pk, handovers__lt=MOST_HANDOVERS)
-    return bool(mine.update(claimed_at=now, handovers=F("handovers") + 1, due_at=_after_claim(now)))
+    if not mine.update(claimed_at=now, due_at=now + timedelta(seconds=CLAIM_SECONDS)):
+        return None
+    return OutgoingMail.objects.filter(pk=pk, claimed_at=now).first()
 
 
-def _after_claim(now):
-    return now + timedelta(seconds=CLAIM_SECONDS)
+def _mine(mail: OutgoingMail) -> QuerySet[OutgoingMail]:
+    """The row while nobody took the claim over and nobody ended it."""
+    return OutgoingMail.objects.filter(WAITING, pk=mail.pk, claimed_at=mail.claimed_at)
+
+
+def _hand_over(mail: OutgoingMail) -> bool:
+    """Note that from now on the server may have it; ``False`` if the claim is another's by now."""
+    if not _mine(mail).update(handovers=F("handovers") + 1):
+        return False
+    mail.handovers += 1
+    return True
 
 
 def _message(mail: OutgoingMail, connection) -> EmailMultiAlternatives:
@@ -166,27 +233,29 @@ def _kind(error: Exception) -> str:
 
 
 def _sent(mail: OutgoingMail) -> None:
-    now = timezone.now()
-    OutgoingMail.objects.filter(pk=mail.pk).update(sent_at=now, text="", html="", headers={})
+    """It went, also if the sweep gave it up meanwhile."""
+    mine = OutgoingMail.objects.filter(pk=mail.pk, claimed_at=mail.claimed_at, sent_at__isnull=True)
+    mine.update(sent_at=timezone.now(), failed_at=None, why="", text="", html="", headers={})
     logger.info("mail sent mail=%s queue=%s", mail.pk, mail.queue)
 
 
-def _failed(mail: OutgoingMail, why: object) -> None:
-    """Give up; the words stay for staff, who may have it sent again."""
+def _failed(rows: QuerySet[OutgoingMail], why: object) -> None:
+    """Give ``rows`` up; their words stay for staff, who may have them sent again."""
     words = _kind(why) if isinstance(why, Exception) else str(why)
-    OutgoingMail.objects.filter(pk=mail.pk).update(failed_at=timezone.now(), why=words[:250])
-    logger.error("mail given up mail=%s queue=%s: %s", mail.pk, mail.queue, words)
+    for pk, queue in list(rows.values_list("pk", "queue")[:MOST_SWEPT]):
+        if rows.filter(pk=pk).update(failed_at=timezone.now(), why=words[:250]):
+            logger.error("mail given up mail=%s queue=%s: %s", pk, queue, words)
 
 
-def _refused(mail: OutgoingMail, error: Exception) -> None:
+def _refused(mail: OutgoingMail, error: Exception, *, was_handed_over: bool) -> None:
     """Certainly not taken: take the claim back and wait, longer each time, for a day."""
     if timezone.now() - mail.created_at > GIVE_UP:
-        _failed(mail, error)
+        _failed(_mine(mail), error)
         return
     minutes = RETRY_MINUTES[min(mail.refusals, len(RETRY_MINUTES) - 1)]
-    OutgoingMail.objects.filter(pk=mail.pk).update(
+    _mine(mail).update(
         claimed_at=None,
-        handovers=F("handovers") - 1,
+        handovers=mail.handovers - was_handed_over,
         refusals=F("refusals") + 1,
         due_at=timezone.now() + timedelta(minutes=minutes),
         why=_kind(error)[:250],
@@ -200,22 +269,26 @@ def _refused(mail: OutgoingMail, error: Exception) -> None:
 def sweep() -> int:
     """Send the mails that nobody sent, on their queues; how many. Repeatable, and safe twice at once.
 
-    A mail is looked at again only after a minute more each time, so that a queue that is long is
-    not made longer. Those that were handed over twice without an answer are given up.
+    A mail is looked at again only after a minute more each time, and a long queue is not made
+    longer: what was lost among its messages is found when they are done. Mails that were handed
+    over twice without an answer, and those of yesterday, are given up.
     """
     now = timezone.now()
     due = OutgoingMail.objects.filter(WAITING, due_at__lte=now)
-    for mail in due.filter(handovers__gte=MOST_HANDOVERS).only("pk", "queue")[:MOST_SWEPT]:
-        _failed(mail, "handed over twice, and no answer")
+    _failed(due.filter(handovers__gte=MOST_HANDOVERS), "handed over twice, and no answer")
+    _failed(due.filter(created_at__lt=now - GIVE_UP, refusals=0), "nobody sent it for a day")
+    long = [name for name, length in queue_lengths().items() if (length or 0) > MOST_WAITING]
     with transaction.atomic():
         rows = list(
             due.filter(handovers__lt=MOST_HANDOVERS)
+            .exclude(queue__in=long)
             .order_by("due_at")
             .select_for_update(skip_locked=True)
             .values_list("pk", "queue")[:MOST_SWEPT]
         )
+        pause = Least((Now() - F("created_at")) / 2, Value(MOST_PAUSE))
         again = OutgoingMail.objects.filter(pk__in=[pk for pk, _queue in rows])
-        again.update(due_at=Now() + timedelta(minutes=1) + (Now() - F("created_at")) / 2)
+        again.update(due_at=Now() + timedelta(minutes=1) + pause)
         for pk, queue in rows:
             _enqueue(pk, queue)
     if rows:
@@ -223,11 +296,12 @@ def sweep() -> int:
     return len(rows)
 
 
-def send_again(mails) -> int:
+def send_again(mails: QuerySet[OutgoingMail]) -> int:
     """Let staff have given-up ``mails`` sent once more; how many."""
     number = 0
     with transaction.atomic():
-        for mail in mails.filter(failed_at__isnull=False).exclude(text="").order_by("pk"):
+        given_up = mails.filter(failed_at__isnull=False).exclude(text="")
+        for mail in given_up.order_by("pk").select_for_update():
             OutgoingMail.objects.filter(pk=mail.pk).update(
                 failed_at=None, claimed_at=None, handovers=0, refusals=0, why="",
                 created_at=Now(), due_at=Now(),
@@ -237,11 +311,34 @@ def send_again(mails) -> int:
     return number
 
 
-def backlog() -> tuple[int, float]:
-    """How many mails wait, and the age of the oldest in seconds (0 if none). One query."""
-    found = OutgoingMail.objects.filter(WAITING).aggregate(n=Count("pk"), first=Min("created_at"))
-    age = (timezone.now() - found["first"]).total_seconds() if found["first"] else 0.0
-    return found["n"], age
+@dataclass(frozen=True)
+class Backlog:
+    """The mails of one queue that have not gone.
+
+    ``overdue`` and ``age`` (seconds, of the oldest) leave out those that a server refused for now:
+    they wait for their next try, and one full mailbox is no trouble of ours.
+    """
+
+    waiting: int = 0
+    overdue: int = 0
+    age: float = 0.0
+
+
+def backlog() -> dict[str, Backlog]:
+    """What waits in each queue. One query over the waiting mails alone."""
+    now = timezone.now()
+    untried = Q(refusals=0)
+    late = untried & Q(created_at__lt=now - timedelta(seconds=OVERDUE_SECONDS))
+    rows = OutgoingMail.objects.filter(WAITING).order_by().values("queue").annotate(
+        waiting=Count("pk"),
+        overdue=Count("pk", filter=late),
+        oldest=Min("created_at", filter=untried),
+    )  # fmt: skip
+    found = dict.fromkeys(NAMES, Backlog())
+    for row in rows:
+        age = (now - row["oldest"]).total_seconds() if row["oldest"] else 0.0
+        found[row["queue"]] = Backlog(row["waiting"], row["overdue"], max(age, 0.0))
+    return found
 
 
 def clear_old() -> int:

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 from django_celery_beat.models import PeriodicTask
 from django_celery_results.models import TaskResult
-from redis.exceptions import RedisError
 
-from . import health, heartbeat, mail, queues, redis
+from . import health, heartbeat, mail
+from .enqueue import queue_lengths
 
 # The parts of /readyz by which servers answer, and their states, in the reader's words. Heartbeats
 # and mail have lines of their own.
@@ -100,7 +99,10 @@ def overview() -> Overview:
     return Overview(
         servers=servers,
         queues=[QueueState(name, waiting[name], age) for name, age in heartbeat.ages().items()],
-        mail=MailState(*mail.backlog()),
+        mail=MailState(
+            sum(queue.waiting for queue in mail.backlog().values()),
+            max(queue.age for queue in mail.backlog().values()),
+        ),
         schedule=list(
             PeriodicTask.objects.order_by("name").only("name", "task", "enabled", "last_run_at")
         ),
@@ -110,21 +112,6 @@ def overview() -> Overview:
             .only("task_name", "date_done")[:FAILURES_SHOWN]
         ),
     )
-
-
-def queue_lengths() -> dict[str, int | None]:
-    """How many tasks wait in each queue; ``None`` while the broker does not say. One round trip.
-
-    A task that a worker has taken is not waiting.
-    """
-
-    try:
-        with redis.client_at(settings.CELERY_BROKER_URL).pipeline(transaction=False) as pipe:
-            for name in queues.NAMES:
-                pipe.llen(name)
-            return dict(zip(queues.NAMES, pipe.execute(), strict=True))
-    except RedisError:
-        return dict.fromkeys(queues.NAMES)
 
 
 def _servers() -> list[Server]:

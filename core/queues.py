@@ -26,7 +26,6 @@ ROUTES = {
         "core.tasks.clear_expired_sessions",
         "core.tasks.clear_old_mail",
         "debates.tasks.clear_old_notifications",
-        "debates.tasks.fold_views",
         "debates.tasks.reconcile_counters",
         "debates.tasks.weekly_report",
         "debates.tasks.reconcile_unread",

@@ -173,8 +173,8 @@ def _forget_in_child() -> None:
 os.register_at_fork(after_in_child=_forget_in_child)
 
 
-def _breaker(pool: redis.ConnectionPool) -> Breaker:
-    address = _address(pool)
+def _breaker(pool: redis.ConnectionPool, purpose: str = "") -> Breaker:
+    address = purpose + _address(pool)
     breaker = _breakers.get(address)
     if breaker is None:
         asker = redis.Redis(
@@ -324,9 +324,9 @@ def _pool_at(url: str) -> Pool:
     )
 
 
-def breaker_at(url: str) -> Breaker:
-    """The same of the server at ``url``; one for all databases of a server."""
-    return _breaker(_pool_at(url))
+def breaker_at(url: str, purpose: str = "") -> Breaker:
+    """The same of the server at ``url``; one for all databases of a server and each ``purpose``."""
+    return _breaker(_pool_at(url), purpose)
 
 
 def client_at(url: str) -> redis.Redis:

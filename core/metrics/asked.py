@@ -48,8 +48,11 @@ def _beats() -> dict[Key, float]:
 
 
 def _mails() -> dict[Key, float]:
-    waiting, age = mail.backlog()
-    return {("mails_waiting",): float(waiting), ("oldest_mail_age_seconds",): age}
+    found = mail.backlog().values()
+    return {
+        ("mails_waiting",): float(sum(queue.waiting for queue in found)),
+        ("oldest_mail_age_seconds",): max(queue.age for queue in found),
+    }
 
 
 def _age(name: str, since: Any) -> Iterator[tuple[Key, float]]:

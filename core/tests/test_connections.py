@@ -83,12 +83,12 @@ class ProcessNameTests(SimpleTestCase):
 class BudgetTests(SimpleTestCase):
     def test_says_its_arithmetic(self):
         budget = Budget(web_workers=3, web_threads=4, celery_concurrency=2, bulk_concurrency=1)
-        assert budget.total == 12 + 5 + 1 + 3 + 12
-        assert str(budget).endswith("= 33")
+        assert budget.total == 12 + 5 + 1 + 6 + 3 + 12
+        assert str(budget).endswith("= 39")
 
     def test_counts_what_the_procfile_starts(self):
         assert Budget(2, 2, 2, 1) == settings.CONNECTION_BUDGET
-        assert settings.CONNECTION_BUDGET.total == 17
+        assert settings.CONNECTION_BUDGET.total == 21
 
 
 class StartTests(SimpleTestCase):
@@ -101,6 +101,18 @@ class StartTests(SimpleTestCase):
         )  # fmt: skip
         assert done.returncode == 1, done
         return done.stderr
+
+    def test_a_broker_that_celery_cannot_reach_is_one_clear_sentence(self):
+        for changes, whose in (
+            ({"CELERY_BROKER_URL": "unix:///run/redis.sock?db=0"}, "CELERY_BROKER_URL must"),
+            ({"CELERY_BROKER_URL": "sentinel://127.0.0.1:26379"}, "CELERY_BROKER_URL must"),
+            ({"REDIS_URL": "unix:///run/redis.sock?db=1"}, "CELERY_BROKER_URL is unset, and"),
+        ):
+            with self.subTest(changes):
+                said = self.start(**changes)
+                assert whose in said
+                assert "redis:// or rediss://" in said
+                assert "Traceback" not in said
 
     def test_a_pooler_nobody_knows_is_one_clear_sentence(self):
         said = self.start(DATABASE_POOLER="statement")

@@ -90,7 +90,7 @@ class TestWithoutABroker:
         taken, seconds = self.timed()
         assert not taken
         assert seconds < 1
-        assert redis.breaker_at(settings.CELERY_BROKER_URL).is_open
+        assert redis.breaker_at(settings.CELERY_BROKER_URL, "publishing to ").is_open
 
     def test_hung_costs_the_first_and_not_the_others(self):
         assert self.timed()[0]
@@ -116,6 +116,22 @@ class TestWithoutABroker:
             with pytest.raises(TypeError):
                 publish(tasks.heartbeat, "bulk")
             enqueue(tasks.heartbeat, "bulk")  # after the commit it is logged, not raised
+
+    @pytest.mark.parametrize("way", ["full", "forbidden"])
+    def test_a_broker_that_takes_no_writes(self, way):
+        if way == "full":
+            self.server.fill()
+        else:
+            self.server.ask.acl_setuser("default", enabled=True, commands=["-lpush"])
+        taken, seconds = self.timed()
+        assert not taken
+        assert seconds < 1
+
+    def test_the_sessions_on_the_same_server_are_not_given_up_for_it(self):
+        self.server.hang()
+        assert not self.timed()[0]
+        self.server.go_on()
+        assert not redis.breaker_at(settings.CELERY_BROKER_URL).is_open
 
     def test_what_it_may_raise_is_handled(self):
         with mock.patch.object(tasks.heartbeat, "apply_async", side_effect=OperationalError("x")):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import smtplib
+import threading
 import time
 from datetime import timedelta
 from unittest import mock
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from core import mail
@@ -146,6 +149,23 @@ def test_beat_itself_finds_it_within_two_minutes(sink, tmp_path):
     assert sink.ids() == [row.message_id]
 
 
+def give_up_in_thread(work):
+    """``work`` on a thread and a connection of its own: the mail server's loop may not wait for rows."""
+
+    def run():
+        def job():
+            try:
+                work()
+            finally:
+                connection.close()
+
+        thread = threading.Thread(target=job)
+        thread.start()
+        thread.join(10)
+
+    return run
+
+
 class TestAServerThatSaysNo:
     @pytest.fixture(autouse=True)
     def in_this_process(self, sink, settings):
@@ -155,6 +175,7 @@ class TestAServerThatSaysNo:
         settings.EMAIL_TIMEOUT = 1
         with mock.patch("core.mail.enqueue"):
             yield
+        mail.line.hang_up()
 
     def sent(self, row: OutgoingMail) -> OutgoingMail:
         mail.send(row.pk)
@@ -189,6 +210,100 @@ class TestAServerThatSaysNo:
         row.save(update_fields=["created_at"])
         assert self.sent(row).failed_at
 
+    def test_a_worker_stopped_before_it_said_anything_counts_for_nothing(self):
+        """The name server is silent for longer than a worker may take."""
+        row = post()
+        for _time in range(3):
+            with (
+                mock.patch.object(mail.line, "opened", side_effect=SoftTimeLimitExceeded),
+                pytest.raises(SoftTimeLimitExceeded),
+            ):
+                mail.send(row.pk)
+            time_passes(mail.CLAIM_SECONDS + 1)
+            assert mail.sweep() == 1
+        assert self.sent(row).sent_at
+        assert row.handovers == 1
+
+    def test_nobody_tries_for_longer_than_a_day(self):
+        row = post()
+        time_passes(mail.GIVE_UP.total_seconds() + 1)
+        assert mail.sweep() == 0
+        row.refresh_from_db()
+        assert row.failed_at
+        assert row.why == "nobody sent it for a day"
+
+    def standing_still(self, row: OutgoingMail, meanwhile) -> OutgoingMail:
+        """A worker stands still after its claim for so long that ``meanwhile`` happens."""
+        opened = mail.line.opened
+
+        def late():
+            time_passes(mail.CLAIM_SECONDS + 1)
+            with mock.patch.object(mail.line, "opened", opened):
+                meanwhile()
+            return opened()
+
+        with mock.patch.object(mail.line, "opened", late):
+            return self.sent(row)
+
+    def test_a_claim_that_another_took_over_is_left_alone(self):
+        row = post()
+        done = self.standing_still(row, lambda: mail.send(row.pk))
+        assert done.sent_at
+        assert done.handovers == 1
+        assert len(self.sink.mails) == 1
+
+    def test_a_server_that_answers_after_the_sweep_gave_up_has_sent_it(self):
+        row = post()
+        OutgoingMail.objects.filter(pk=row.pk).update(handovers=1)
+
+        def give_up():
+            time_passes(mail.CLAIM_SECONDS + 1)
+            # the claim's name moved with the clock: as the sweep finds it, and the sender too
+            found = OutgoingMail.objects.get(pk=row.pk)
+            OutgoingMail.objects.filter(pk=row.pk).update(claimed_at=self.claim)
+            assert found.handovers == 2
+            mail.sweep()
+            assert OutgoingMail.objects.get(pk=row.pk).failed_at
+
+        hand_over = mail._hand_over
+
+        def noted(claimed):
+            self.claim = claimed.claimed_at
+            return hand_over(claimed)
+
+        self.sink.on_data = give_up_in_thread(give_up)
+        with mock.patch.object(mail, "_hand_over", noted):
+            done = self.sent(row)
+        assert done.sent_at
+        assert (done.failed_at, done.why, done.text) == (None, "", "")
+
+    def test_a_refusal_after_anothers_answer_changes_nothing(self):
+        for answer in ("451 Later", "550 Nobody here"):
+            self.sink.answers = [answer]
+            row = post()
+            claimed = mail._claim(row.pk)
+            assert mail._hand_over(claimed)
+            time_passes(mail.CLAIM_SECONDS + 1)
+            other = mail._claim(row.pk)
+            error = smtplib.SMTPDataError(int(answer[:3]), b"no")
+            mail._refused(claimed, error, was_handed_over=True)
+            mail._failed(mail._mine(claimed), error)
+            row.refresh_from_db()
+            assert (row.claimed_at, row.failed_at, row.refusals) == (other.claimed_at, None, 0)
+
+    def test_one_line_serves_many_mails_and_a_dead_one_is_made_anew(self):
+        rows = [post() for _time in range(4)]
+        with mock.patch.object(mail, "get_connection", wraps=mail.get_connection) as made:
+            for row in rows[:2]:
+                assert self.sent(row).sent_at
+            assert made.call_count <= 1
+            mail.line.connection.connection.sock.close()  # the server hung up meanwhile
+            assert self.sent(rows[2]).sent_at
+            mail.line.used_at -= mail.KEPT_LINE_SECONDS + 1
+            assert self.sent(rows[3]).sent_at
+        assert [row.refusals for row in rows] == [0, 0, 0, 0]
+        assert len(self.sink.mails) == 4
+
     def test_it_takes_the_mail_and_goes_silent(self):
         self.sink.on_data = lambda: time.sleep(1.5)
         row = self.sent(post())
@@ -222,6 +337,23 @@ class TestTheOutbox:
             found.wait_for("core.tasks.send_mail", 2)
         assert len(sink.mails) == 1
 
+    def test_the_pauses_between_looks_end_at_ten_minutes(self):
+        with mock.patch("core.mail.enqueue"):
+            row = post()
+            time_passes(12 * 3600)
+            assert mail.sweep() == 1
+        row.refresh_from_db()
+        assert row.due_at <= timezone.now() + mail.MOST_PAUSE + timedelta(minutes=1, seconds=1)
+
+    def test_a_long_queue_is_not_made_longer(self):
+        post(queue=BULK)
+        post(queue=CRITICAL)
+        time_passes(mail.FIRST_LOOK_SECONDS + 1)
+        lengths = {CRITICAL: 3, DEFAULT: None, BULK: mail.MOST_WAITING + 1}
+        with mock.patch("core.mail.queue_lengths", return_value=lengths):
+            assert mail.sweep() == 1
+        assert mail.sweep() == 1
+
     def test_what_went_long_ago_is_deleted_and_what_waits_is_not(self):
         long_ago = timezone.now() - mail.KEPT - timedelta(days=1)
         waits, went = post(), post()
@@ -231,12 +363,17 @@ class TestTheOutbox:
         assert OutgoingMail.objects.get() == waits
 
     def test_how_much_waits(self):
-        assert mail.backlog() == (0, 0.0)
-        post()
-        OutgoingMail.objects.update(created_at=timezone.now() - timedelta(seconds=90))
-        number, age = mail.backlog()
-        assert number == 1
-        assert 90 <= age < 100
+        assert mail.backlog() == dict.fromkeys(NAMES, mail.Backlog())
+        for queue, seconds, refusals in (
+            (CRITICAL, 90, 0), (CRITICAL, 130, 0), (CRITICAL, 9_000, 1), (BULK, 9_000, 3),
+        ):  # fmt: skip
+            row, ago = post(queue=queue), timezone.now() - timedelta(seconds=seconds)
+            OutgoingMail.objects.filter(pk=row.pk).update(created_at=ago, refusals=refusals)
+        found = mail.backlog()
+        assert (found[CRITICAL].waiting, found[CRITICAL].overdue) == (3, 1)
+        assert 130 <= found[CRITICAL].age < 140  # what was refused waits for its next try
+        assert found[BULK] == mail.Backlog(waiting=1)
+        assert found[DEFAULT] == mail.Backlog()
 
 
 def test_every_queue_is_served_by_the_procfile_and_by_the_owners_one_worker(tmp_path):
