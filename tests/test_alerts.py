@@ -1,0 +1,119 @@
+"""deploy/prometheus/alerts.yml: which course of things raises an alert, and which does not.
+
+promtool lives through it in a moment. A series is written as ``start+step x times``, a minute each.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from django.conf import settings
+
+from cgbookstore.celery import SCHEDULE
+from core.metrics import names
+
+from .faults.servers import program
+
+RULES = settings.BASE_DIR / "deploy" / "prometheus" / "alerts.yml"
+SITE = 'instance="a:8000",job="cgbookstore"'
+HEARTBEAT = "core.tasks.heartbeat"  # watched by the age of its row
+
+
+def rules(name: str) -> list[dict]:
+    groups = yaml.safe_load(RULES.read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"] if rule["alert"] == name]
+
+
+def fires(tmp_path: Path, alert: str, at: str, series: dict[str, str]) -> bool:
+    """Whether ``alert`` fires at ``at`` (``10m``, ``25h``) when the site exports ``series``."""
+    shutil.copy(RULES, tmp_path)
+    test = {
+        "rule_files": ["alerts.yml"],
+        "evaluation_interval": "1m",
+        "tests": [
+            {
+                "interval": "1m",
+                "input_series": [
+                    {"series": _site(key), "values": value} for key, value in series.items()
+                ],
+                "alert_rule_test": [{"eval_time": at, "alertname": alert, "exp_alerts": []}],
+            }
+        ],
+    }
+    (tmp_path / "test.yml").write_text(yaml.safe_dump(test))
+    done = subprocess.run(
+        [program("promtool", "prometheus"), "test", "rules", tmp_path / "test.yml"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    said = done.stdout + done.stderr
+    assert done.returncode == 0 or "got:[" in re.sub(r"\s", "", said), said
+    return done.returncode != 0
+
+
+def _site(series: str) -> str:
+    """``name{label="x"}`` as our site exports it; a whole name as it stands."""
+    name, _brace, labels = series.rstrip("}").partition("{")
+    if name.startswith((names.PREFIX, "up", "node_")):
+        return series
+    bare = re.sub(r"_(total|bucket|sum|count)$", "", name)
+    assert bare in names.ALL, name
+    return f"{names.PREFIX}{name}{{{', '.join(filter(None, [SITE, labels]))}}}"
+
+
+def task(name: str, outcome: str, queue: str = "bulk") -> str:
+    return f'tasks_total{{task="{name}",queue="{queue}",outcome="{outcome}"}}'
+
+
+NIGHTLY = "debates.tasks.reconcile_counters"
+
+
+class TestTasks:
+    def test_one_that_fails_each_night_is_told(self, tmp_path):
+        nights = {task(NIGHTLY, "failed"): "0x120 1x1440 2x1440"}
+        assert not fires(tmp_path, "TaskFailed", "1h", nights)
+        for at in ("125m", "24h", "27h"):
+            assert fires(tmp_path, "TaskFailed", at, nights)
+        assert not fires(tmp_path, "TasksFail", "125m", nights)
+
+    def test_one_that_is_killed_is_told_as_well(self, tmp_path):
+        assert fires(tmp_path, "TaskFailed", "150m", {task(NIGHTLY, "killed", ""): "0x120 1x100"})
+
+    def test_a_failed_mail_among_many_is_not(self, tmp_path):
+        mails = {task("core.tasks.send_mail", "failed", "default"): "0x120 1x100"}
+        assert not fires(tmp_path, "TaskFailed", "150m", mails)
+        assert not fires(tmp_path, "TasksFail", "150m", mails)
+
+    def test_one_that_is_never_done_is_told_a_day_later(self, tmp_path):
+        never = {task(NIGHTLY, "done"): "0x3000"}
+        assert not fires(tmp_path, "TaskMissing", "24h", never)
+        assert fires(tmp_path, "TaskMissing", "28h", never)
+        nightly = {task(NIGHTLY, "done"): "0x1000 1x1440 2x1000"}
+        assert not fires(tmp_path, "TaskMissing", "28h", nightly)
+
+    def test_one_of_each_minute_is_told_within_the_hour(self, tmp_path):
+        name = "core.tasks.sweep_mail"
+        stuck = {task(name, "done", "default"): "0+1x60 60x100"}
+        assert not fires(tmp_path, "TaskMissing", "1h", stuck)
+        assert fires(tmp_path, "TaskMissing", "2h", stuck)
+
+    def test_on_whichever_machine_it_is_done(self, tmp_path):
+        name = "core.tasks.sweep_mail"
+        here = task(name, "done", "default")
+        there = f'cgbookstore_{here[:-1]},instance="b:8000"}}'
+        assert fires(tmp_path, "TaskMissing", "2h", {here: "0x200"})
+        assert not fires(tmp_path, "TaskMissing", "2h", {here: "0x200", there: "0+1x200"})
+
+    @pytest.mark.parametrize("alert", ["TaskMissing", "TaskFailed"])
+    def test_every_task_of_the_schedule_is_watched(self, alert):
+        words = [re.findall(r'task=~"([^"]+)"', rule["expr"]) for rule in rules(alert)]
+        patterns = [pattern for found in words for pattern in found]
+        for entry in SCHEDULE.values():
+            found = [one for one in patterns if re.fullmatch(one, entry["task"])]
+            often = "sweep" in entry["task"] or "fold" in entry["task"]
+            expected = 0 if entry["task"] == HEARTBEAT or (alert == "TaskFailed" and often) else 1
+            assert len(found) == expected, entry["task"]
