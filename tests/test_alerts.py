@@ -117,3 +117,14 @@ class TestTasks:
             often = "sweep" in entry["task"] or "fold" in entry["task"]
             expected = 0 if entry["task"] == HEARTBEAT or (alert == "TaskFailed" and often) else 1
             assert len(found) == expected, entry["task"]
+
+
+def test_a_disk_that_fills_and_one_that_nobody_watches(tmp_path):
+    labels = 'instance="a:9100",mountpoint="/",fstype="ext4"'
+    disk = {f"node_filesystem_size_bytes{{{labels}}}": "100x100"}
+    full = disk | {f"node_filesystem_avail_bytes{{{labels}}}": "9x100"}
+    assert fires(tmp_path, "DiskFills", "1h", full)
+    assert not fires(
+        tmp_path, "DiskFills", "1h", disk | {f"node_filesystem_avail_bytes{{{labels}}}": "11x100"}
+    )
+    assert fires(tmp_path, "DisksUnwatched", "1h", {'up{job="node",instance="a:9100"}': "0x100"})
