@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext_lazy as _
 from django_celery_beat.models import PeriodicTask
-from django_celery_results.models import TaskResult
 
 from . import health, heartbeat, mail
 from .enqueue import queue_lengths
@@ -34,7 +33,6 @@ STATES = {
     health.DRAINING: _("encerrando"),
 }
 SILENT = _("sem resposta")
-FAILURES_SHOWN = 5
 MAIL_LATE_SECONDS = 120  # by then the sweep has found what was lost
 
 
@@ -79,7 +77,6 @@ class Overview:
     queues: list[QueueState]
     mail: MailState
     schedule: list[PeriodicTask]
-    failures: list[TaskResult]
 
     @property
     def is_well(self) -> bool:
@@ -91,25 +88,18 @@ class Overview:
 
 
 def overview() -> Overview:
-    """Ask everything once: four queries, what ``core.health`` asks, a round trip to the broker.
+    """Ask everything once: three queries, what ``core.health`` asks, a round trip to the broker.
 
-    The queries: heartbeats, waiting mail, the schedule, failed tasks whose result somebody kept.
+    The queries: heartbeats, waiting mail, the schedule. What failed the metrics tell: nobody keeps
+    the results of tasks.
     """
-    servers, waiting = _servers(), queue_lengths()
+    servers, waiting, mails = _servers(), queue_lengths(), mail.backlog().values()
     return Overview(
         servers=servers,
         queues=[QueueState(name, waiting[name], age) for name, age in heartbeat.ages().items()],
-        mail=MailState(
-            sum(queue.waiting for queue in mail.backlog().values()),
-            max(queue.age for queue in mail.backlog().values()),
-        ),
+        mail=MailState(sum(queue.waiting for queue in mails), max(queue.age for queue in mails)),
         schedule=list(
             PeriodicTask.objects.order_by("name").only("name", "task", "enabled", "last_run_at")
-        ),
-        failures=list(
-            TaskResult.objects.filter(status="FAILURE")
-            .order_by("-date_done")
-            .only("task_name", "date_done")[:FAILURES_SHOWN]
         ),
     )
 
