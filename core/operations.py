@@ -33,7 +33,6 @@ STATES = {
     health.DRAINING: _("encerrando"),
 }
 SILENT = _("sem resposta")
-MAIL_LATE_SECONDS = 120  # by then the sweep has found what was lost
 
 
 @dataclass(frozen=True)
@@ -61,21 +60,25 @@ class QueueState:
 
 @dataclass(frozen=True)
 class MailState:
-    """``waiting`` mails, the oldest written ``age`` seconds ago (0 when none waits)."""
+    """``waiting`` mails of a queue; the oldest that nobody has tried was written ``age`` seconds ago.
 
+    0 when each was tried: a server refused them for now, and they wait for their next try.
+    """
+
+    name: str
     waiting: int
     age: float
 
     @property
     def is_well(self) -> bool:
-        return self.age <= MAIL_LATE_SECONDS
+        return not health.is_late(self.name, self.age)
 
 
 @dataclass(frozen=True)
 class Overview:
     servers: list[Server]
     queues: list[QueueState]
-    mail: MailState
+    mails: list[MailState]
     schedule: list[PeriodicTask]
 
     @property
@@ -83,7 +86,7 @@ class Overview:
         return (
             all(server.is_well for server in self.servers)
             and all(queue.is_well for queue in self.queues)
-            and self.mail.is_well
+            and all(mails.is_well for mails in self.mails)
         )
 
 
@@ -93,11 +96,11 @@ def overview() -> Overview:
     The queries: heartbeats, waiting mail, the schedule. What failed the metrics tell: nobody keeps
     the results of tasks.
     """
-    servers, waiting, mails = _servers(), queue_lengths(), mail.backlog().values()
+    servers, waiting = _servers(), queue_lengths()
     return Overview(
         servers=servers,
         queues=[QueueState(name, waiting[name], age) for name, age in heartbeat.ages().items()],
-        mail=MailState(sum(queue.waiting for queue in mails), max(queue.age for queue in mails)),
+        mails=[MailState(name, found.waiting, found.age) for name, found in mail.backlog().items()],
         schedule=list(
             PeriodicTask.objects.order_by("name").only("name", "task", "enabled", "last_run_at")
         ),

@@ -119,6 +119,55 @@ class TestTasks:
             assert len(found) == expected, entry["task"]
 
 
+class TestMorning:
+    """Ten thousand digests and a full mailbox wake nobody; a queue that nobody serves does."""
+
+    def test_digests_wake_nobody(self, tmp_path):
+        morning = {
+            'queue_length{queue="bulk"}': "9000-50x180",
+            'heartbeat_age_seconds{queue="bulk"}': "0+60x180",
+            task("core.tasks.send_mail", "done"): "0+50x180",
+            'mails_waiting{queue="bulk"}': "9000-50x180",
+            'mails_overdue{queue="bulk"}': "0 4000 9000-50x178",
+            'untried_mail_age_seconds{queue="bulk"}': "0+60x180",
+        }
+        for alert in ("QueueGrows", "WorkerDeaf", "MailWaits", "MailRefused"):
+            assert not fires(tmp_path, alert, "175m", morning), alert
+
+    def test_a_bulk_worker_that_ends_nothing_is_deaf(self, tmp_path):
+        deaf = {
+            'heartbeat_age_seconds{queue="bulk"}': "0+60x180",
+            task("core.tasks.send_mail", "done"): "0+50x20 1000x160",
+            task("core.tasks.heartbeat", "expired"): "0+1x180",
+        }
+        assert not fires(tmp_path, "WorkerDeaf", "55m", deaf)
+        assert fires(tmp_path, "WorkerDeaf", "65m", deaf)
+
+    def test_the_others_wake_after_minutes_and_bulk_after_hours(self, tmp_path):
+        assert fires(tmp_path, "QueueGrows", "10m", {'queue_length{queue="default"}': "501x20"})
+        assert fires(tmp_path, "QueueGrows", "5h", {'queue_length{queue="bulk"}': "1x300"})
+        for queue, late, early in (
+            ("critical", "20m", "10m"),
+            ("default", "20m", "10m"),
+            ("bulk", "5h", "3h"),
+        ):
+            ages = {f'untried_mail_age_seconds{{queue="{queue}"}}': "0+60x400"}
+            assert fires(tmp_path, "MailWaits", late, ages)
+            assert not fires(tmp_path, "MailWaits", early, ages)
+
+    def test_a_mail_server_that_takes_nothing_wakes_and_a_full_mailbox_waits(self, tmp_path):
+        def refused(queue: str, number: int) -> dict[str, str]:
+            return {
+                f'mails_waiting{{queue="{queue}"}}': f"{number}x400",
+                f'mails_overdue{{queue="{queue}"}}': "0x400",
+            }
+
+        assert fires(tmp_path, "MailRefused", "20m", refused("critical", 3))
+        assert fires(tmp_path, "MailRefused", "20m", refused("default", 21))
+        assert not fires(tmp_path, "MailRefused", "5h", refused("default", 1))
+        assert fires(tmp_path, "MailRefused", "380m", refused("default", 1))
+
+
 def test_a_disk_that_fills_and_one_that_nobody_watches(tmp_path):
     labels = 'instance="a:9100",mountpoint="/",fstype="ext4"'
     disk = {f"node_filesystem_size_bytes{{{labels}}}": "100x100"}

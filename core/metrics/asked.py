@@ -48,11 +48,12 @@ def _beats() -> dict[Key, float]:
 
 
 def _mails() -> dict[Key, float]:
-    found = mail.backlog().values()
-    return {
-        ("mails_waiting",): float(sum(queue.waiting for queue in found)),
-        ("oldest_mail_age_seconds",): max(queue.age for queue in found),
-    }
+    found: dict[Key, float] = {}
+    for queue, waiting in mail.backlog().items():
+        found["mails_waiting", queue] = float(waiting.waiting)
+        found["mails_overdue", queue] = float(waiting.overdue)
+        found["untried_mail_age_seconds", queue] = waiting.age
+    return found
 
 
 def _age(name: str, since: Any) -> Iterator[tuple[Key, float]]:

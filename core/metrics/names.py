@@ -65,8 +65,13 @@ ASKED = {
         "gauge", "Since a worker of the queue last beat; nothing if it never did.", ("queue",)
     ),
     "beat_age_seconds": Measure("gauge", "Since Beat last sent anything."),
-    "mails_waiting": Measure("gauge", "Mails that are not sent."),
-    "oldest_mail_age_seconds": Measure("gauge", "Age of the oldest mail that is not sent."),
+    "mails_waiting": Measure("gauge", "Mails that are not sent.", ("queue",)),
+    "mails_overdue": Measure(
+        "gauge", "Of those, mails that nobody tried in two minutes.", ("queue",)
+    ),
+    "untried_mail_age_seconds": Measure(
+        "gauge", "Age of the oldest mail that nobody has tried to send.", ("queue",)
+    ),
 }
 ALL = {**COUNTED, **HELD, **ASKED}
 
