@@ -168,6 +168,13 @@ class TestMorning:
         assert fires(tmp_path, "MailRefused", "380m", refused("default", 1))
 
 
+def test_slow_statements_of_a_view_are_told_and_those_of_the_night_are_not(tmp_path):
+    of_view = {'slow_queries_total{view="core:search",task=""}': "0+5x60"}
+    of_task = {f'slow_queries_total{{view="",task="{NIGHTLY}"}}': "0+5x60"}
+    assert fires(tmp_path, "QueriesSlow", "1h", of_view)
+    assert not fires(tmp_path, "QueriesSlow", "1h", of_task)
+
+
 def test_a_disk_that_fills_and_one_that_nobody_watches(tmp_path):
     labels = 'instance="a:9100",mountpoint="/",fstype="ext4"'
     disk = {f"node_filesystem_size_bytes{{{labels}}}": "100x100"}

@@ -31,7 +31,9 @@ COUNTED = {
         "histogram", "Time to answer a request, in the process.", ("view",), SECONDS
     ),
     "request_queries": Measure("histogram", "SQL statements a request.", ("view",), QUERIES),
-    "slow_queries": Measure("counter", "Statements slower than SLOW_QUERY_MS.", ("view",)),
+    "slow_queries": Measure(
+        "counter", "Statements slower than SLOW_QUERY_MS, of a view or of a task.", ("view", "task")
+    ),
     "cache_reads": Measure(
         "counter",
         "Reads of kept data: near and fresh were served, stale and missing were rebuilt or"
@@ -62,9 +64,11 @@ ASKED = {
     "ready": Measure("gauge", "1 if /readyz answers 200."),
     "queue_length": Measure("gauge", "Tasks that wait in a queue.", ("queue",)),
     "heartbeat_age_seconds": Measure(
-        "gauge", "Since a worker of the queue last beat; nothing if it never did.", ("queue",)
+        "gauge", "Since a worker of the queue last beat; a year if it never did.", ("queue",)
     ),
-    "beat_age_seconds": Measure("gauge", "Since Beat last sent anything."),
+    "beat_age_seconds": Measure(
+        "gauge", "Since Beat last sent anything, which it notes every three minutes; a year: never."
+    ),
     "mails_waiting": Measure("gauge", "Mails that are not sent.", ("queue",)),
     "mails_overdue": Measure(
         "gauge", "Of those, mails that nobody tried in two minutes.", ("queue",)
