@@ -48,7 +48,7 @@ COUNTED = {
         ("task", "queue", "outcome"),
     ),
     "task_seconds": Measure("histogram", "Time a task ran.", ("task", "queue"), TASK_SECONDS),
-    "counters_drifted": Measure("counter", "Debates whose counters were repaired."),
+    "counters_drifted": Measure("counter", "Debates and readers whose counters were repaired."),
 }
 # Said by every living process; its value goes with it.
 HELD = {
