@@ -9,6 +9,7 @@ import pytest
 import yaml
 from django.conf import settings
 
+from core import heartbeat
 from core.embedded import procfile
 from tests.conventions import tree
 from tests.conventions.settings import names_in_example
@@ -101,13 +102,12 @@ def test_each_starts_after_what_it_needs_and_is_watched():
     }
     for name in DAEMONS:
         assert SERVICES[name]["restart"] == "unless-stopped", name
-        if name not in {
-            "web-1",
-            "web-2",
-            "beat",
-        }:  # the image's own; a clock has no door to knock at
+        if name != "beat":  # a clock has no door to knock at
             assert SERVICES[name]["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}, name
-    assert "healthcheck" not in SERVICES["web-1"]
+    for name in ("web-1", "web-2"):
+        health = SERVICES[name]["healthcheck"]
+        assert health["test"] == ["CMD", "deploy/heal", "web"]
+        assert seconds(health["timeout"]) > 3 * 3 + 2 + 10  # it asks, waits and ends
 
 
 def test_the_health_of_a_worker_is_that_it_hears():
@@ -119,7 +119,7 @@ def test_the_health_of_a_worker_is_that_it_hears():
         assert words[: len(queues)] == queues
         assert seconds(SERVICES[name]["healthcheck"]["timeout"]) > 60  # it looks twice
         assert environment(name)["PID_FILE"].startswith("/tmp/")  # noqa: S108  a tmpfs
-    longest = int(SERVICES["bulk"]["healthcheck"]["test"][-1])
+    longest = heartbeat.STALE_SECONDS["bulk"]
     assert longest > settings.CELERY_TASK_TIME_LIMIT
 
 

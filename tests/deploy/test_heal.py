@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import subprocess
 import time
@@ -18,7 +20,7 @@ from core.addresses import redis_database
 from core.models import Heartbeat
 from core.tasks import heartbeat as beat
 from tests.faults.servers import wait_for
-from tests.servers import child_environment
+from tests.servers import child_environment, free_port
 
 HEAL = settings.BASE_DIR / "deploy/heal"
 READY_SECONDS = 60
@@ -90,6 +92,29 @@ def test_a_deaf_worker_is_ended(worker, environment, tmp_path):
     assert deaf.returncode == 1
     assert "messages wait unread" in deaf.stderr
     assert worker.wait(10) == -signal.SIGKILL  # it did not hear SIGTERM either
+
+
+def test_a_web_process_that_hangs_is_ended(environment, transactional_db, tmp_path):
+    port = free_port()
+    environment |= {"PORT": str(port), "HOST": "127.0.0.1", "WEB_WORKERS": "1"}
+    process = subprocess.Popen(
+        [settings.BASE_DIR / "deploy/run", "web"], env=environment, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        wait_for(
+            lambda: heal(environment | {"PID_FILE": "/nowhere"}, "web").returncode == 0, "no web"
+        )
+        assert process.poll() is None
+        os.killpg(process.pid, signal.SIGSTOP)
+        hung = heal(environment, "web")
+        assert hung.returncode == 1
+        assert "does not hear" in hung.stderr
+        assert process.wait(10) == -signal.SIGKILL
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def test_without_beat_nobody_is_ended(worker, environment):

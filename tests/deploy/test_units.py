@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
 from django.conf import settings
 
 from core.embedded import procfile
 from tests.conventions.settings import names_in_example
 from tests.faults.servers import program
+from tests.servers import web_server
 
 UNITS = settings.BASE_DIR / "deploy/systemd"
 COMMON = "cgbookstore-.service.d/site.conf"
@@ -138,8 +141,47 @@ def test_what_they_have_in_common():
     assert values(COMMON, "LimitNOFILE") == ["65536"]
     assert [name for name in SERVICES if values(name, "User")] == []  # the common file says it
     assert [name for name in SERVICES if not name.startswith("cgbookstore-")] == [
-        "deaf-cgbookstore@.service"
-    ]
+        "deaf-cgbookstore@.service", "hung-cgbookstore@.service",
+    ]  # fmt: skip
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_web_process_that_hangs_is_restarted_and_one_that_answers_is_not():
+    name = "cgbookstore-alive@.service"
+    assert values(name, "OnFailure") == ["hung-cgbookstore@%i.service"]
+    (cure,) = values("hung-cgbookstore@.service", "ExecStart")
+    assert cure.endswith("systemctl try-restart cgbookstore-web@%i.service")
+    (command,) = values(name, "ExecStart")
+    for port in ("8000", "8001"):
+        assert f"cgbookstore-alive@{port}.timer" in text("cgbookstore.target")
+
+    with web_server() as site:
+        port = site.rpartition(":")[2]
+
+        def ask() -> int:
+            words = command.replace("%i", port).split()
+            return subprocess.run(words, capture_output=True, check=False, timeout=30).returncode
+
+        assert ask() == 0
+        hung = [process for process in psutil.process_iter() if listens(process, int(port))]
+        assert hung
+        for process in hung:
+            process.suspend()
+        try:
+            assert ask() != 0
+        finally:
+            for process in hung:
+                process.resume()
+        assert ask() == 0
+
+
+def listens(process: psutil.Process, port: int) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return any(
+            line.status == psutil.CONN_LISTEN and line.laddr.port == port
+            for line in process.net_connections(kind="tcp")
+        )
+    return False
 
 
 def test_what_they_set_is_read_by_somebody():

@@ -35,8 +35,8 @@ ROLE_TIMEOUTS = """
 # Refuses what is written while the timeouts hold, so that no test has to be slow to see it.
 HURRIED = """
     CREATE FUNCTION refuse_haste() RETURNS {kind} LANGUAGE plpgsql AS $$ BEGIN
-        IF current_setting('statement_timeout') <> '0'
-            OR current_setting('idle_in_transaction_session_timeout') <> '0'
+        IF {unless}(current_setting('statement_timeout') <> '0'
+            OR current_setting('idle_in_transaction_session_timeout') <> '0')
         THEN RAISE 'the timeout is %', current_setting('statement_timeout'); END IF;
         {end}
     END $$
@@ -169,7 +169,7 @@ def test_two_hundred_requests_through_two_connections(pair, bouncer):
 def test_commands_lift_the_timeout_and_leave_it_as_it_was(pair, bouncer, tmp_path):
     done(pair, bouncer, "set_role_defaults")
     bouncer.reconnect()
-    ask(bouncer.url("pooled"), HURRIED.format(kind="trigger", end="RETURN NULL;"))
+    ask(bouncer.url("pooled"), HURRIED.format(kind="trigger", end="RETURN NULL;", unless=""))
     for table in ("core_book", "debates_debatepost"):
         ask(bouncer.url("pooled"), ON_INSERT.format(table=table))
     with pytest.raises(psycopg2.errors.RaiseException, match="30s"):
@@ -192,7 +192,10 @@ def test_migrations_do_so_too(pair, pooler):
     modes = {"pooled": f"dbname=pooled pool_mode={pooler or 'session'} pool_size=2"}
     with pgbouncer(pair, **modes) as bouncer:
         url = bouncer.url("pooled") if pooler else pair.url("pooled")
-        ask(url, HURRIED.format(kind="event_trigger", end=""))
+        # An index that is built beside the writers runs in no transaction, and what a session set is
+        # another client's there: such a release wants Postgres' own address (docs/connections.md).
+        beside = "current_query() !~ 'CONCURRENTLY' AND " if pooler == "transaction" else ""
+        ask(url, HURRIED.format(kind="event_trigger", end="", unless=beside))
         ask(url, ON_DDL)
         with pytest.raises(psycopg2.errors.RaiseException, match="30s"):
             ask(url, "CREATE TABLE hurried ()")
