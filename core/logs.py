@@ -17,6 +17,7 @@ import time
 import weakref
 from collections import deque
 from json.encoder import encode_basestring_ascii as quoted
+from multiprocessing import util
 from typing import Any, TextIO
 
 from .embedded.errors import SetUpMissing
@@ -38,6 +39,7 @@ class GatheringHandler(logging.StreamHandler):
         super().__init__(stream)
         self._lines: deque[str] = deque()
         self._timer: threading.Timer | None = None
+        _handlers.add(self)
         this = weakref.ref(self)
         # the child has the lines that the parent writes, and no thread that would write its own
         os.register_at_fork(after_in_child=lambda: _start_anew(this()))
@@ -96,6 +98,18 @@ def _start_anew(handler: GatheringHandler | None) -> None:
     if handler is not None:
         handler._lines.clear()
         handler._timer = None
+
+
+def flush_all() -> None:
+    """Write what has gathered anywhere: this process ends."""
+    for handler in list(_handlers):
+        handler.flush()
+
+
+_handlers: weakref.WeakSet[GatheringHandler] = weakref.WeakSet()
+# granian's workers end through multiprocessing, without logging's own atexit. The last of those
+# that end with it: the others may have something to say. Celery's children: core.task_signals
+util.Finalize(None, flush_all, exitpriority=0)
 
 
 class LineFormatter(logging.Formatter):

@@ -40,9 +40,9 @@ def client_address(request: HttpRequest) -> str:
     return _bucket(_written_address(request))
 
 
-def full_address(request: HttpRequest) -> str:
-    """Return the whole address of the reader; never raises."""
-    return _bucket(_written_address(request), whole=True)
+def socket_address(request: HttpRequest) -> str:
+    """Return the whole address of whoever holds the connection, our proxy included; never raises."""
+    return _bucket(request.META.get("REMOTE_ADDR", "").strip(), whole=True)
 
 
 def _written_address(request: HttpRequest) -> str:
@@ -54,7 +54,8 @@ def _written_address(request: HttpRequest) -> str:
     """
     address = request.META.get("REMOTE_ADDR", "")
     if hops := settings.TRUSTED_PROXY_HOPS:
-        forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+        header = request.META.get("HTTP_X_FORWARDED_FOR", "")
+        forwarded = [entry for entry in header.split(",") if entry.strip()]  # no proxy writes none
         if len(forwarded) >= hops:
             address = forwarded[-hops]
     return address.strip()

@@ -100,8 +100,9 @@ def _loggable(path: str) -> str:
 
 def _hidden(value: object) -> Any:
     if isinstance(value, str) and value.startswith("/"):
+        whole = f"/{value.lstrip('/')}"  # //leitores/ana/ leads nowhere, and is a name all the same
         for path in PERSONAL_PATHS:
-            if value.startswith(path) and value != path:
+            if whole.startswith(path) and whole != path:
                 return path
     return value
 

@@ -10,12 +10,12 @@ are dropped: a number that lags is no reason to write on a GET.
 
 from __future__ import annotations
 
-import atexit
 import os
 import re
 from collections.abc import Iterable
 from datetime import timedelta
 from functools import lru_cache, partial
+from multiprocessing import util
 from threading import Lock, Timer
 from typing import cast
 from uuid import UUID, uuid4
@@ -124,7 +124,9 @@ def _key(*names: str) -> str:
 
 _counts = _Counts()
 os.register_at_fork(after_in_child=_counts.forget)
-atexit.register(_counts.flush)
+# What gathered in the last second. granian's workers end through multiprocessing: no atexit there,
+# and where there is one, multiprocessing's own is run by it.
+util.Finalize(None, _counts.flush, exitpriority=1)
 
 
 # --- folding -----------------------------------------------------------------------

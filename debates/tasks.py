@@ -7,6 +7,8 @@ import logging
 from celery import shared_task
 from django.utils import timezone
 
+from core.metrics import counting
+
 from . import drift, notice_mails, notices, notifying, reading_counts, report_mail
 from .models import DebatePost, DebateTopic
 
@@ -74,6 +76,7 @@ def clear_old_notifications() -> None:
 
 @shared_task(name="debates.tasks.reconcile_unread", ignore_result=True)
 def reconcile_unread() -> None:
-    """Recount everybody's unread notifications; repair and log each drift. Repeatable."""
+    """Recount everybody's unread notifications; repair, count and log each drift. Repeatable."""
     for user_id, stored, real in notices.reconcile():
+        counting.count("counters_drifted")
         logger.warning("unread count drifted user=%s stored=%d real=%d", user_id, stored, real)

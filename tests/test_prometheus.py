@@ -11,17 +11,15 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import yaml
 from django.conf import settings
-from django.utils import timezone
 
+from core import heartbeat
 from core.metrics import names
-from core.models import Heartbeat
-from core.queues import BULK
+from core.queues import BULK, CRITICAL, DEFAULT
 
 from .faults.servers import program, wait_for
 from .servers import free_port, web_server
@@ -29,7 +27,13 @@ from .servers import free_port, web_server
 FOLDER = settings.BASE_DIR / "deploy" / "prometheus"
 DASHBOARD = settings.BASE_DIR / "deploy" / "grafana" / "cgbookstore.json"
 OPERATIONS = settings.BASE_DIR / "docs" / "operations.md"
-OTHERS = {"up", "ALERTS", "node_filesystem_avail_bytes", "node_filesystem_size_bytes"}
+# What others export, by the job that asks them; ``None``: Prometheus itself makes it.
+OTHERS = {
+    "up": None,
+    "ALERTS": None,
+    "node_filesystem_avail_bytes": "node",
+    "node_filesystem_size_bytes": "node",
+}
 TOKEN = "uma-ficha-de-teste"
 
 
@@ -60,7 +64,15 @@ class TestNames:
         for expression in [*(rule["expr"] for rule in rules()), *dashboard()]:
             found = metrics_in(expression)
             assert found, expression
-            assert found <= names.exported() | OTHERS, expression
+            assert found <= names.exported() | set(OTHERS), expression
+
+    def test_somebody_asks_for_what_others_export(self):
+        config = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
+        jobs = {job["job_name"] for job in config["scrape_configs"]}
+        for expression in (rule["expr"] for rule in rules()):
+            asked = {OTHERS[name] for name in metrics_in(expression) & set(OTHERS)} - {None}
+            asked |= set(re.findall(r'job="([^"]+)"', expression))
+            assert asked <= jobs, expression
 
     def test_everything_that_is_exported_is_shown_or_watched(self):
         used = set().union(*map(metrics_in, [*dashboard(), *(rule["expr"] for rule in rules())]))
@@ -72,10 +84,10 @@ class TestNames:
         told = {"instance", "le", "job"}
         for expression in [*(rule["expr"] for rule in rules()), *dashboard()]:
             known = set(told)
-            for name in metrics_in(expression) - OTHERS:
+            for name in metrics_in(expression) - set(OTHERS):
                 bare = re.sub(r"_(total|bucket|sum|count)$", "", name.removeprefix(names.PREFIX))
                 known |= set(names.ALL[bare].labels)
-            if metrics_in(expression) & OTHERS:
+            if metrics_in(expression) & set(OTHERS):
                 continue
             asked = set(re.findall(r'([a-z_]+)(?:=~|!~|!=|=)"', expression))
             for group in re.findall(r"by \(([^)]*)\)", expression):
@@ -149,11 +161,16 @@ class Prometheus:
             with error:
                 raise AssertionError(f"{words}: {error.read().decode()}") from error
 
-    def firing(self) -> dict[str, dict]:
+    def firing(self) -> dict[tuple[str, str], dict]:
+        """Alerts by their name and queue."""
         assert self.process.poll() is None, self.log.read_text()
         with contextlib.suppress(urllib.error.URLError, ConnectionError):
             alerts = self.ask("alerts")["alerts"]
-            return {one["labels"]["alertname"]: one for one in alerts if one["state"] == "firing"}
+            return {
+                (one["labels"]["alertname"], one["labels"].get("queue", "")): one
+                for one in alerts
+                if one["state"] == "firing"
+            }
         return {}
 
 
@@ -167,26 +184,33 @@ def prometheus(folder: Path, target: str) -> Iterator[Prometheus]:
         found.process.wait(20)
 
 
-def test_a_real_prometheus_loads_the_rules_and_an_alert_fires(transactional_db, folder):
-    late = timezone.now() - timedelta(hours=1)
-    Heartbeat.objects.create(queue=BULK, beaten_at=late)
+def test_a_real_prometheus_loads_the_rules_and_a_new_site_without_workers_is_told(
+    transactional_db, folder
+):
+    heartbeat.beat(DEFAULT)  # one queue has a worker, the others and Beat never did anything
     shared = {"METRICS_DIR": str(folder / "metrics"), "METRICS_TOKEN": TOKEN}
     with web_server(WEB_WORKERS="2", **shared) as address:
         target = urllib.parse.urlsplit(address).netloc
         with prometheus(folder, target) as watcher:
             wait_for(
-                lambda: "WorkerDeaf" in watcher.firing(), f"no alert; {watcher.log.read_text()}"
+                lambda: {"WorkerDeaf", "BeatSilent"} <= {name for name, _queue in watcher.firing()},
+                f"no alert; {watcher.log.read_text()}",
             )
-            alert = watcher.firing()["WorkerDeaf"]
-            assert alert["labels"]["queue"] == BULK
-            assert alert["annotations"]["summary"].startswith(f"Nobody has served the queue {BULK}")
-            assert "SiteDown" not in watcher.firing()
+            firing = watcher.firing()
+            assert {queue for name, queue in firing if name == "WorkerDeaf"} == {CRITICAL, BULK}
+            said = firing["WorkerDeaf", BULK]["annotations"]["summary"]
+            assert said.startswith(f"Nobody has served the queue {BULK}")
+            assert ("SiteDown", "") not in firing
             loaded = watcher.ask("rules")["groups"]
             assert {rule["name"] for group in loaded for rule in group["rules"]} == {
                 rule["alert"] for rule in rules()
             }
             assert {rule["health"] for group in loaded for rule in group["rules"]} == {"ok"}
-            (target,) = watcher.ask("targets")["activeTargets"]
+            (target,) = [
+                one
+                for one in watcher.ask("targets")["activeTargets"]
+                if one["labels"]["job"] == "cgbookstore"
+            ]
             assert target["health"] == "up", target
             for expression in dashboard()[1:]:
                 watcher.ask("query", query=expression.replace("$instance", ".*"))
@@ -194,4 +218,4 @@ def test_a_real_prometheus_loads_the_rules_and_an_alert_fires(transactional_db, 
 
 def test_a_site_that_does_not_answer_is_an_alert(folder):
     with prometheus(folder, f"127.0.0.1:{free_port()}") as watcher:
-        wait_for(lambda: "SiteDown" in watcher.firing(), "nobody said that the site is down")
+        wait_for(lambda: ("SiteDown", "") in watcher.firing(), "nobody said that the site is down")

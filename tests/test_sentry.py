@@ -157,28 +157,73 @@ def test_without_a_dsn_nothing_is_loaded(transactional_db):
 
 class ScrubbedTests(SimpleTestCase):
     def test_only_what_is_named_leaves(self):
+        secret = "segredo"
+        unknown = {"new_field": secret}
         event = {
-            "user": {"ip_address": "203.0.113.1"},
-            "breadcrumbs": {"values": [{"message": "x"}]},
+            "event_id": "1f", "level": "error", **unknown,
+            "user": {"ip_address": secret}, "breadcrumbs": {"values": [{"message": secret}]},
+            "threads": {"values": [{"stacktrace": {"frames": [{"vars": {"a": secret}}]}}]},
             "request": {
-                "url": "https://site/leitores/maria/?q=x", "query_string": "q=x", "cookies": {"a": "b"},
-                "headers": {"Referer": "x"}, "data": {"a": "b"}, "env": {"REMOTE_ADDR": "x"}, "method": "POST",
+                "url": f"https://site/leitores/{secret}/?q=x", "query_string": secret, "cookies": {"a": secret},
+                "headers": {"Referer": secret}, "data": {"a": secret}, "env": {"REMOTE_ADDR": secret},
+                "method": "POST", **unknown,
             },
-            "contexts": {"celery-job": {"args": ["x"]}, "trace": {"data": {"url": "x"}, "op": "http"}},
-            "exception": {"values": [{"value": "maria@example.com typed 'x'", "stacktrace": {"frames": [{"vars": {"a": "b"}}]}}]},
-            "logentry": {"message": "mail to %s", "params": ["maria@example.com"], "formatted": "x"},
-            "spans": [{"op": "db", "data": {"x": 1}, "description": "SELECT 'x'"}],
+            "contexts": {
+                "celery-job": {"args": [secret]},
+                "runtime": {"name": "CPython", **unknown},
+                "trace": {
+                    "data": {"url": secret}, "op": "http", **unknown,
+                    "dynamic_sampling_context": {"trace_id": "2f", "transaction": secret},
+                },
+            },
+            "exception": {"values": [{
+                "type": "ValueError", "value": f"maria@example.com typed '{secret}'", **unknown,
+                "mechanism": {"type": "django", "handled": False, "data": {"a": secret}},
+                "stacktrace": {**unknown, "frames": [{"function": "f", "vars": {"a": secret}, **unknown}]},
+            }], **unknown},
+            "logentry": {"message": "mail to %s", "params": [secret], "formatted": secret},
+            "spans": [
+                {"op": "db", "data": {"x": secret}, "tags": {"x": secret}, "description": f"SELECT '{secret}'", **unknown},
+                {"op": "http.client", "description": f"GET http://other/{secret}"},
+            ],
+            "sdk": {"name": "sentry.python.django", "packages": [secret]},
+            "tags": {"x": secret}, "extra": {"x": secret}, "modules": {"x": secret}, "server_name": secret,
+            "transaction": f"/conta/senha/Mw/{secret}/nada/",
+            "transaction_info": {"source": "url", **unknown},
         }  # fmt: skip
-        event |= {
-            "transaction": "/conta/senha/Mw/um-sinal/nada/",
-            "transaction_info": {"source": "url"},
-        }
         found = sentry.scrubbed(event, {})
-        assert found["transaction"] == "none"
-        assert found["request"] == {"method": "POST", "url": "https://site/"}
-        assert found["contexts"] == {"trace": {"op": "http"}}
-        assert found["exception"]["values"][0]["value"] == "<e-mail> typed '…'"
-        assert found["exception"]["values"][0]["stacktrace"]["frames"] == [{}]
-        assert found["logentry"] == {"message": "mail to %s"}
-        assert found["spans"] == [{"op": "db", "description": "SELECT '…'"}]
-        assert not {"user", "breadcrumbs"} & set(found)
+        assert secret not in json.dumps(found)
+        assert found == {
+            "event_id": "1f",
+            "level": "error",
+            "sdk": {"name": "sentry.python.django"},
+            "transaction": "none",
+            "transaction_info": {"source": "custom"},
+            "request": {"method": "POST", "url": "https://site/"},
+            "contexts": {
+                "runtime": {"name": "CPython"},
+                "trace": {"op": "http", "dynamic_sampling_context": {"trace_id": "2f"}},
+            },
+            "exception": {
+                "values": [
+                    {
+                        "type": "ValueError",
+                        "value": "<e-mail> typed '…'",
+                        "mechanism": {"type": "django", "handled": False},
+                        "stacktrace": {"frames": [{"function": "f"}]},
+                    }
+                ]
+            },
+            "logentry": {"message": "mail to %s"},
+            "spans": [{"op": "db", "description": "SELECT '…'"}, {"op": "http.client"}],
+            "tags": {"request_id": "-", "view": "", "task": ""},
+        }
+
+    def test_a_view_and_a_task_keep_their_names(self):
+        for source in ("route", "task"):
+            event = {"transaction": "/busca/", "transaction_info": {"source": source}}
+            found = sentry.scrubbed(event, {})
+            assert (found["transaction"], found["transaction_info"]) == (
+                "/busca/",
+                {"source": source},
+            )

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 from django.db.models import Max
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
@@ -13,6 +10,9 @@ from .. import asking, health, heartbeat, mail, operations
 from .counting import Key
 
 SECONDS = 0.5
+NEVER = (
+    365 * 86_400.0
+)  # what never happened is an age that wakes somebody, and not a missing number
 
 
 def now() -> dict[Key, float]:
@@ -39,22 +39,18 @@ def _queues() -> dict[Key, float]:
 
 def _beats() -> dict[Key, float]:
     found: dict[Key, float] = {
-        ("heartbeat_age_seconds", name): age
+        ("heartbeat_age_seconds", name): NEVER if age is None else age
         for name, age in heartbeat.ages().items()
-        if age is not None
     }
     last = PeriodicTask.objects.aggregate(last=Max("last_run_at"))["last"]
-    return found | dict(_age("beat_age_seconds", last))
+    age = (timezone.now() - last).total_seconds() if last else NEVER
+    return found | {("beat_age_seconds",): max(age, 0.0)}
 
 
 def _mails() -> dict[Key, float]:
-    found = mail.backlog().values()
-    return {
-        ("mails_waiting",): float(sum(queue.waiting for queue in found)),
-        ("oldest_mail_age_seconds",): max(queue.age for queue in found),
-    }
-
-
-def _age(name: str, since: Any) -> Iterator[tuple[Key, float]]:
-    if since is not None:
-        yield (name,), max((timezone.now() - since).total_seconds(), 0.0)
+    found: dict[Key, float] = {}
+    for queue, waiting in mail.backlog().items():
+        found["mails_waiting", queue] = float(waiting.waiting)
+        found["mails_overdue", queue] = float(waiting.overdue)
+        found["untried_mail_age_seconds", queue] = waiting.age
+    return found

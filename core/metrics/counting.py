@@ -11,6 +11,7 @@ import os
 from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Sequence
+from copy import deepcopy
 from multiprocessing import util
 from threading import Lock, Timer
 
@@ -124,6 +125,8 @@ def flush(*, always: bool = False) -> None:
     from . import shared
 
     _timer = None  # before: what comes while this runs starts the next one
+    # Held while the file is written, so that an older state never takes a newer one's place. Nobody
+    # who answers a request waits for it: ``count`` and ``observe`` append without it.
     with _lock:
         _add_up()
         if always or not counts.is_empty():
@@ -131,10 +134,10 @@ def flush(*, always: bool = False) -> None:
 
 
 def current() -> Counts:
-    """The numbers of this process alone, up to now."""
+    """A copy of the numbers of this process alone, up to now: others go on counting."""
     with _lock:
         _add_up()
-        return counts
+        return deepcopy(counts)
 
 
 def _add_up() -> None:

@@ -31,7 +31,9 @@ COUNTED = {
         "histogram", "Time to answer a request, in the process.", ("view",), SECONDS
     ),
     "request_queries": Measure("histogram", "SQL statements a request.", ("view",), QUERIES),
-    "slow_queries": Measure("counter", "Statements slower than SLOW_QUERY_MS.", ("view",)),
+    "slow_queries": Measure(
+        "counter", "Statements slower than SLOW_QUERY_MS, of a view or of a task.", ("view", "task")
+    ),
     "cache_reads": Measure(
         "counter",
         "Reads of kept data: near and fresh were served, stale and missing were rebuilt or"
@@ -40,9 +42,13 @@ COUNTED = {
     ),
     "limits_hit": Measure("counter", "Requests refused with 429.", ("name",)),
     "redis_breaker_opened": Measure("counter", "Times a process gave a Redis up.", ("server",)),
-    "tasks": Measure("counter", "Tasks that ended.", ("task", "queue", "outcome")),
+    "tasks": Measure(
+        "counter",
+        "Tasks that ended: done, failed, again, expired before they began, or killed.",
+        ("task", "queue", "outcome"),
+    ),
     "task_seconds": Measure("histogram", "Time a task ran.", ("task", "queue"), TASK_SECONDS),
-    "counters_drifted": Measure("counter", "Debates whose counters were repaired."),
+    "counters_drifted": Measure("counter", "Debates and readers whose counters were repaired."),
 }
 # Said by every living process; its value goes with it.
 HELD = {
@@ -58,11 +64,18 @@ ASKED = {
     "ready": Measure("gauge", "1 if /readyz answers 200."),
     "queue_length": Measure("gauge", "Tasks that wait in a queue.", ("queue",)),
     "heartbeat_age_seconds": Measure(
-        "gauge", "Since a worker of the queue last beat; nothing if it never did.", ("queue",)
+        "gauge", "Since a worker of the queue last beat; a year if it never did.", ("queue",)
     ),
-    "beat_age_seconds": Measure("gauge", "Since Beat last sent anything."),
-    "mails_waiting": Measure("gauge", "Mails that are not sent."),
-    "oldest_mail_age_seconds": Measure("gauge", "Age of the oldest mail that is not sent."),
+    "beat_age_seconds": Measure(
+        "gauge", "Since Beat last sent anything, which it notes every three minutes; a year: never."
+    ),
+    "mails_waiting": Measure("gauge", "Mails that are not sent.", ("queue",)),
+    "mails_overdue": Measure(
+        "gauge", "Of those, mails that nobody tried in two minutes.", ("queue",)
+    ),
+    "untried_mail_age_seconds": Measure(
+        "gauge", "Age of the oldest mail that nobody has tried to send.", ("queue",)
+    ),
 }
 ALL = {**COUNTED, **HELD, **ASKED}
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import json
 import logging
 import os
@@ -169,7 +170,7 @@ def hand_over(counts: Counts) -> None:
 def totals() -> Totals:
     """The numbers of all processes of this machine; of this one alone without METRICS_DIR.
 
-    Raises ``OSError`` if the folder cannot be read, ``Busy`` while somebody else takes long.
+    Raises ``OSError`` if the folder or its archive cannot be read, ``Busy`` while somebody else takes long.
     """
     where = folder()
     found = Totals()
@@ -181,7 +182,7 @@ def totals() -> Totals:
         found.add(_bury(where))
         for path in where.glob("*.json"):
             if path.name != ARCHIVE:
-                found.add(_read(path))
+                found.add(_read_of_others(path))
     return found
 
 
@@ -222,30 +223,56 @@ def _bury(where: Path) -> dict[str, Any]:
     their files are gone.
     """
     archive = where / ARCHIVE
-    data = _read(archive) if archive.exists() else {**Totals().as_data(), "buried": []}
-    buried = set(data["buried"])
+    data = _read(archive) if archive.exists() else _nothing()
     dead = [path for path in where.glob("*.lock") if path.name != ARCHIVE_LOCK and _is_dead(path)]
-    if not dead and not buried:
+    if not dead:
         return data
+    buried = set(data["buried"])
     all_of_them = Totals()
     all_of_them.add(data)
     for path in dead:
         counted = path.with_suffix(".json")
         if path.stem not in buried and counted.exists():
-            all_of_them.add(_read(counted), is_alive=False)
-    names = [path.stem for path in dead]
-    if dead:
-        data = {**all_of_them.as_data(), "buried": names}
-        _replace(archive, data)
+            all_of_them.add(_read_of_others(counted), is_alive=False)
+    data = {**all_of_them.as_data(), "buried": [path.stem for path in dead]}
+    _replace(archive, data)
+    for unfinished in where.glob(f"{archive.stem}.*.new"):  # who wrote it had this lock, and died
+        unfinished.unlink(missing_ok=True)
     for path in dead:  # the lock last: it is what the next run finds
+        for unfinished in where.glob(f"{glob.escape(path.stem)}.*.new"):
+            unfinished.unlink(missing_ok=True)
         path.with_suffix(".json").unlink(missing_ok=True)
         path.unlink(missing_ok=True)
     return data
 
 
 def _is_dead(path: Path) -> bool:
-    with _opened(path) as lock:
-        return _takes(lock)
+    """Whether nobody holds the lock; one that is not ours to open is somebody's who lives."""
+    try:
+        with _opened(path) as lock:
+            return _takes(lock)
+    except PermissionError:
+        _say_foreign(path)
+        return False
+
+
+_foreign: set[str] = set()  # files that were spoken of
+
+
+def _say_foreign(path: Path) -> None:
+    """Say once that a file is another account's: a command that somebody ran as root, say."""
+    if path.name not in _foreign:
+        _foreign.add(path.name)
+        logger.error("metrics of another account are left out file=%s", path.name)
+
+
+def _read_of_others(path: Path) -> dict[str, Any]:
+    """What stands in ``path``; nothing, if it is not ours to open."""
+    try:
+        return _read(path)
+    except PermissionError:
+        _say_foreign(path)
+        return _nothing()
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -254,7 +281,11 @@ def _read(path: Path) -> dict[str, Any]:
         return json.loads(path.read_bytes())
     except ValueError:
         logger.error("metrics were lost file=%s", path.name)
-        return {"counters": [], "histograms": [], "held": [], "buried": []}
+        return _nothing()
+
+
+def _nothing() -> dict[str, Any]:
+    return {**Totals().as_data(), "buried": []}
 
 
 def _replace(path: Path, data: dict[str, Any]) -> None:

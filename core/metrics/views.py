@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from ..ratelimit import UNKNOWN_ADDRESS, full_address
+from ..ratelimit import UNKNOWN_ADDRESS, socket_address
 from . import asked, page, shared
 
 
@@ -29,13 +29,19 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 def _is_known(request: HttpRequest) -> bool:
-    """Whether the token is shown, or the address as our own proxy wrote it is in a network."""
+    """Whether the token is shown, or a machine of a known network asks us directly.
+
+    What came through a proxy is the proxy's question: whose it was stands in a header that
+    whoever asks may have written.
+    """
     kind, _space, token = request.headers.get("Authorization", "").partition(" ")
     if settings.METRICS_TOKEN and kind.lower() == "bearer":
         return secrets.compare_digest(
             token.strip().encode(errors="replace"), settings.METRICS_TOKEN.encode()
         )
-    address = full_address(request)
+    if "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:
+        return False
+    address = socket_address(request)
     return address != UNKNOWN_ADDRESS and any(
         ipaddress.ip_address(address) in network for network in settings.METRICS_NETWORKS
     )

@@ -33,7 +33,8 @@ def _watched(execute: Callable, sql: Any, params: Any, many: bool, context: dict
         work.queries += 1
         seconds = time.perf_counter() - begun
         if seconds * 1000 >= settings.SLOW_QUERY_MS:
-            counting.count("slow_queries", work.task or work.view or NO_VIEW)
+            view = "" if work.task else work.view or NO_VIEW
+            counting.count("slow_queries", view, work.task)
             fields = {"ms": round(seconds * 1000, 1), "sql": without_literals(sql)[:MOST_SQL]}
             slow.warning("slow query", extra={"fields": fields})
 

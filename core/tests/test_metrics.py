@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import re
 import signal
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
@@ -19,6 +22,7 @@ from core.addresses import metrics_networks
 from core.metrics import counting, names, page, shared
 
 START_TIMER = counting._start_timer
+NOBODY = 65534
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +64,20 @@ def in_child(work, *, ends_by: int = 0) -> None:
     os.waitpid(child, 0)
 
 
+@contextlib.contextmanager
+def powerless(folder: str) -> Iterator[None]:
+    """As an account that may open no file of root's; ``folder`` is its own."""
+    if os.geteuid():
+        yield
+        return
+    os.chown(folder, NOBODY, NOBODY)
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
 def serve(view: str = "core:home", *times: float) -> None:
     for seconds in times or (0.002,):
         counting.answered(view, 200, seconds, 1)
@@ -87,6 +105,14 @@ class TestNumbers:
             for number in range(10):
                 serve(f"view-{number}")
         assert len(counting.counts.counters) == 3
+
+    def test_what_was_asked_for_stays_as_it_was(self):
+        serve()
+        asked = counting.current()
+        serve("core:another", 1.0)
+        serve()
+        assert set(asked.counters.items()) == {(("requests", "core:home", "200"), 1)}
+        assert sum(asked.histograms["request_seconds", "core:home"].counts) == 1
 
     def test_the_timer_hands_it_over_by_itself(self, monkeypatch):
         monkeypatch.setattr(counting, "_start_timer", START_TIMER)
@@ -230,6 +256,33 @@ class TestTroubles:
         assert read(shared.totals())["cgbookstore_requests_total 200 core:home"] == 1
         assert "metrics were lost file=broken.json" in caplog.text
 
+    def test_a_file_of_another_account_is_said_once_and_left_out(self, caplog, settings):
+        with tempfile.TemporaryDirectory() as home:  # pytest's own folder lets nobody else in
+            settings.METRICS_DIR = f"{home}/metrics"
+            with powerless(home):
+                serve()
+            strangers = [shared.folder() / f"root-1-2.{kind}" for kind in ("lock", "json")]
+            for path in strangers:
+                path.write_text("{}")
+                path.chmod(0o600 if os.geteuid() == 0 else 0)
+            with powerless(home):
+                for _time in range(3):
+                    found = read(shared.totals())
+                    assert found["cgbookstore_requests_total 200 core:home"] == 1
+            said = [record.message for record in caplog.records if "another" in record.message]
+            assert len(said) == len(strangers)
+            assert all(path.exists() for path in strangers)
+
+    def test_what_the_killed_wrote_half_goes_with_them(self):
+        def work():
+            serve()
+            (shared.folder() / f"{shared._ours.name}.{os.getpid()}.new").write_text("{")
+            (shared.folder() / f"archive.{os.getpid()}.new").write_text("{")
+
+        in_child(work, ends_by=signal.SIGKILL)
+        shared.totals()
+        assert not list(shared.folder().glob("*.new"))
+
     def test_somebody_who_adds_up_for_too_long_is_not_waited_for(self):
         serve()
         with mock.patch.object(shared, "LOCK_SECONDS", 0.05), shared._archive_lock(shared.folder()):
@@ -280,12 +333,15 @@ class ViewTests(TestCase):
         assert self.ask(REMOTE_ADDR="") == 404
 
     @override_settings(METRICS_NETWORKS=metrics_networks("10.0.0.0/8"), METRICS_DIR="")
-    def test_a_forged_address_gains_nothing(self):
-        forged = {"x-forwarded-for": "10.1.2.3"}
-        assert self.ask(**forged) == 404
-        with override_settings(TRUSTED_PROXY_HOPS=1):
-            assert self.ask(**{"x-forwarded-for": "10.1.2.3, 192.0.2.1"}) == 404
-            assert self.ask(**{"x-forwarded-for": "192.0.2.1, 10.1.2.3"}) == 200
+    def test_only_who_holds_the_connection_counts_and_no_header(self):
+        for hops in (0, 1, 2):
+            with self.subTest(hops=hops), override_settings(TRUSTED_PROXY_HOPS=hops):
+                assert self.ask(REMOTE_ADDR="10.1.2.3") == 200
+                for forged in ("", "10.1.2.3", "192.0.2.1, 10.1.2.3", "10.1.2.3, 10.1.2.3"):
+                    for remote in ("192.0.2.1", "10.1.2.3"):
+                        forwarded = {"x-forwarded-for": forged}
+                        assert self.ask(**forwarded, REMOTE_ADDR=remote) == 404
+                assert self.ask(forwarded="for=10.1.2.3", REMOTE_ADDR="10.1.2.3") == 404
 
     @override_settings(METRICS_TOKEN="uma-ficha")
     def test_it_is_not_counted_not_limited_and_says_when_it_cannot(self):

@@ -84,6 +84,17 @@ def test_a_line_is_one_line(lines, client):
     assert "segredo" not in line
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "path", ["/leitores/umnome/", "//leitores/umnome/", "///conta/senha/umnome/"]
+)
+def test_somebodys_path_is_in_no_line(lines, client, path):
+    assert client.get("/", PATH_INFO=path).status_code == 404
+    text = "\n".join(lines)
+    assert " core.requests " in text
+    assert "umnome" not in text
+
+
 class SecretPathTests(TestCase):
     """The link of a password mail opens an account: no log may hold it."""
 

@@ -10,6 +10,7 @@ from django.test import TestCase
 from django.utils import timezone
 
 from accounts.models import User
+from core.metrics import counting
 from core.models import OutgoingMail
 from debates import following, mentions, notice_mails, notices, notifying, services, tasks
 from debates.models import DebatePost, DebateTopic, Follow, Notification
@@ -481,8 +482,10 @@ class CountTests(NotifyingTestCase):
         self.reply(self.ana)
         User.objects.filter(pk=self.opener.pk).update(unread_count=7)
         User.objects.filter(pk=self.bia.pk).update(unread_count=1)
+        before = counting.current().counters["counters_drifted",]
         with self.assertLogs("debates.tasks", "WARNING") as logged:
             tasks.reconcile_unread()
+        assert counting.current().counters["counters_drifted",] == before + 2
         assert [line.partition("drifted ")[2] for line in logged.output] == [
             f"user={self.opener.pk} stored=7 real=1", f"user={self.bia.pk} stored=1 real=0"
         ]  # fmt: skip
