@@ -20,6 +20,7 @@ DOCKERFILE = "deploy/Dockerfile"
 IGNORED = "deploy/Dockerfile.dockerignore"
 NOT_THE_SITE = {
     "CHANGELOG.md", "CONTRIBUTING.md", "README.md", "benchmarks", "conftest.py", "dev.py", "docs", "drills",
+    "flowerconfig.py",
     "pyproject.toml", "test_performance.py", "tests",
 }  # fmt: skip
 SECRET = re.compile(r"(SECRET|PASSWORD|TOKEN|_KEY|DATABASE_URL|REDIS_URL|EMAIL_URL|DSN)", re.I)
