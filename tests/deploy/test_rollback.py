@@ -96,9 +96,9 @@ def test_without_a_switch_the_limits_hold(transactional_db):
 
 def test_with_nobody_at_the_broker_nothing_is_queued(transactional_db, settings):
     (words,) = [words for words in SWITCHES.values() if "CELERY_BROKER_URL" in words]
+    visit = Visit()  # whose rows this process queues, at the broker that is there
     with redis.Redis.from_url(settings.CELERY_BROKER_URL) as broker:
         before = {name: broker.llen(name) for name in ("critical", "default", "bulk")}
         with web_server(**words) as address:
-            visit = Visit()
             visit.end(visit.begin(address))
         assert {name: broker.llen(name) for name in before} == before
