@@ -28,7 +28,7 @@ ACCEPTED = {("landmark-unique", "pager")}
 NOT_PAGES = {
     "logout", "shelve_book", "vote_post", "moderate_topic", "moderate_post",
     "follow_topic", "follow_book", "open_notification", "read_notifications",  # POST only
-    "set_language", "healthz", "readyz",
+    "set_language", "healthz", "metrics", "readyz",
 }  # fmt: skip
 OUTLINE = """() => {
   const found = [];
