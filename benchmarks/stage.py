@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,7 +20,8 @@ import psycopg2
 from core import embedded
 from core.embedded import record
 
-from .server import BARE, ROOT, SITE, Answer, Server, ServerFailed, running
+from . import commands
+from .server import BARE, SITE, Answer, Server, ServerFailed, running
 from .wrk import Wrk
 
 COMPLAINT = re.compile(r'"status":[45]\d\d|"level":"(?:WARNING|ERROR|CRITICAL)"|^Traceback')
@@ -81,19 +80,7 @@ class Stage:
 
     def manage(self, what: str, *words: str) -> str:
         """Run a command of the site; raises ``ServerFailed`` with its last words."""
-        began = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, *words],
-            cwd=ROOT,
-            env=self.env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise ServerFailed(f"{what}: {(done.stdout + done.stderr)[-1500:]}")
-        self.say(f"· {what} … {time.monotonic() - began:.0f} s")
-        return done.stdout
+        return commands.run(what, words, self.env, self.say, ServerFailed)
 
     def set_up(self, size: Size) -> None:
         """Fill the database and write what the generators send."""

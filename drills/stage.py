@@ -12,7 +12,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 import psutil
 import psycopg2
 
+from benchmarks import commands
 from core import embedded
 from core.addresses import redis_database
 from core.embedded import procfile, record, throwaway
@@ -212,18 +212,7 @@ class Stage:
 
     def manage(self, what: str, *words: str) -> None:
         """Run a command of the site; raises ``StageFailed`` with its last words."""
-        began = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, *words],
-            cwd=ROOT,
-            env=self.env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise StageFailed(f"{what}: {(done.stdout + done.stderr)[-1500:]}")
-        self.say(f"· {what} … {time.monotonic() - began:.1f} s")
+        commands.run(what, words, self.env, self.say, StageFailed)
 
     def _start(self) -> None:
         began = time.monotonic()

@@ -6,13 +6,13 @@ from django.db.models import Max
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
-from .. import asking, health, heartbeat, mail, operations
+from .. import asking, health, heartbeat, mail
+from ..enqueue import queue_lengths
 from .counting import Key
 
 SECONDS = 0.5
-NEVER = (
-    365 * 86_400.0
-)  # what never happened is an age that wakes somebody, and not a missing number
+# What never happened is an age that wakes somebody, and not a missing number.
+NEVER = 365 * 86_400.0
 
 
 def now() -> dict[Key, float]:
@@ -29,10 +29,9 @@ def now() -> dict[Key, float]:
 
 
 def _queues() -> dict[Key, float]:
-    lengths = operations.queue_lengths()
     return {
         ("queue_length", name): float(length)
-        for name, length in lengths.items()
+        for name, length in queue_lengths().items()
         if length is not None
     }
 
