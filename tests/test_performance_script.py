@@ -160,6 +160,12 @@ class TestScript:
             code, report = Run([*PYTHON, "test_indexes"], redis_url).report()
             assert (code, failed(report)) == (1, ["idx_topic_date"]), report
             assert "inválido" in report
+        with without_index("idx_topic_book_date"):
+            with connection.cursor() as cursor:
+                cursor.execute("CREATE INDEX idx_topic_book_date ON debates_debatetopic (book_id)")
+            code, report = Run([*PYTHON, "test_indexes"], redis_url).report()
+            assert (code, failed(report)) == (1, ["idx_topic_book_date"]), report
+            assert "não usado" in report
 
         code, report = without_redis.report()
         missed = failed(report)
