@@ -8,6 +8,7 @@ import pytest
 from django.conf import settings
 from django.core.cache import caches
 from django.template import engines
+from django.utils import translation
 
 from core import cache, redis
 from core.ratelimit import local_counts
@@ -38,6 +39,12 @@ def strict_templates(request):
     engine.string_if_invalid = "" if lenient else Missing("%s")
     yield
     engine.string_if_invalid = ""
+
+
+@pytest.fixture(autouse=True)
+def site_language():
+    """The site's own, as in a new process; a test before may have asked for another."""
+    translation.deactivate()
 
 
 @pytest.fixture(autouse=True)
