@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.hashers import make_password
-from django.db import connection
+
+from core.statements import OneRow
 
 from .models import User
 
-
-@cache
-def _one_user() -> tuple[str, list[str]]:
-    """The statement that Django writes for ``User.objects.get(pk=...)``, and its columns' names."""
-    statement, _params = User.objects.filter(pk=0).order_by().query.sql_with_params()
-    return statement, [field.attname for field in User._meta.concrete_fields]
+_ONE = OneRow(lambda pk: User.objects.filter(pk=pk), 0)
 
 
 class UsernameOrEmailBackend(ModelBackend):
     def get_user(self, user_id):
         """Return the person of a session, ``None`` if there is none or they were deactivated.
 
-        One query, written once a process: it is in every request of a member, and having
-        Django write it anew takes 150 microseconds of CPU, running it 20.
+        One query, by a statement written once: it is in every request of a member.
         """
-        statement, names = _one_user()
-        with connection.cursor() as cursor:
-            cursor.execute(statement, [user_id])
-            row = cursor.fetchone()
-        user = row and User.from_db(connection.alias, names, row)
+        user = _ONE.first(user_id)
         return user if user and self.user_can_authenticate(user) else None
 
     def authenticate(self, request, username=None, password=None, **kwargs):

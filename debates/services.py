@@ -20,7 +20,7 @@ from core.models import Book
 from core.services import Refused
 from core.text import create_with_slug
 
-from . import cache, following, notifying
+from . import cache, following, notifying, rows
 from .counters import drifted_posts
 from .models import PATH_LEVELS, DebatePost, DebateTopic
 
@@ -235,12 +235,7 @@ def vote_post(*, post: DebatePost, user: User, value: int) -> DebatePost:
     Holds the post's row, so that the recount sees every vote before it; the topic's row is
     read, not held, so votes in one debate do not queue behind each other.
     """
-    post = (
-        DebatePost.objects.select_for_update(no_key=True, of=("self",))
-        .select_related("topic", "author")
-        .defer("content", "content_html", "topic__description", "topic__description_html")
-        .get(pk=post.pk)
-    )
+    post = rows.POST_LOCKED_TO_VOTE.get(post.pk)
     _require_open(post.topic, post)
     if post.author_id == user.pk:
         raise OwnPost
@@ -356,10 +351,7 @@ def closed_because(topic: DebateTopic, post: DebatePost | None = None) -> StrOrP
 
 
 def _lock_topic(pk: int) -> DebateTopic:
-    # no_key: inserting a row that points here need not wait. The book, because its page hears
-    # of every change.
-    topics = DebateTopic.objects.select_for_update(no_key=True, of=("self",))
-    return topics.select_related("book").defer("book__description", "book__search_text").get(pk=pk)
+    return rows.TOPIC_LOCKED.get(pk)
 
 
 def _lock_open_topic(pk: int) -> DebateTopic:
@@ -369,7 +361,7 @@ def _lock_open_topic(pk: int) -> DebateTopic:
 
 
 def _lock_post(pk: int) -> DebatePost:
-    return DebatePost.objects.select_for_update(no_key=True).get(pk=pk)
+    return rows.POST_LOCKED.get(pk)
 
 
 def _lock_with_topic(post: DebatePost) -> DebatePost:

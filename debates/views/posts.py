@@ -16,7 +16,7 @@ from core.paging import place
 from core.ratelimit import limit
 from core.refusals import refused
 from core.services import Refused
-from debates import services, visibility
+from debates import rows, services, visibility
 from debates.forms import PostForm, PostModerationForm, ReplyForm, VoteForm
 from debates.models import DebatePost, DebateTopic
 from debates.querysets import PostQuerySet
@@ -36,12 +36,10 @@ def post_permalink(request: HttpRequest, post_id: int) -> HttpResponse:
 
 def get_post(request: HttpRequest, post_id: int) -> DebatePost:
     """Return the post with its debate if this viewer may read it; one query, else ``Http404``."""
-    posts = DebatePost.objects.visible_to(request.user).select_related("topic__book", "author")
-    posts = posts.defer(  # long texts of others
-        "topic__description", "topic__description_html", "author__bio", "author__password",
-        "topic__book__description", "topic__book__search_text",
-    )  # fmt: skip
-    return get_object_or_404(posts, pk=post_id)
+    post = rows.post_seen_by(is_staff=request.user.is_staff).first(post_id)
+    if post is None:
+        raise Http404
+    return post
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
