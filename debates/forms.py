@@ -5,6 +5,7 @@ from __future__ import annotations
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from core.converters import as_id
 from core.forms import SlugChoiceField, VisibleWords
 from core.models import Book
 
@@ -67,19 +68,29 @@ class PostForm(VisibleWords, forms.ModelForm):
         help_texts = {"content": _("Aceita Markdown: *itálico*, **negrito**, > citação.")}
 
 
-class ReplyForm(PostForm):
-    parent = forms.ModelChoiceField(
-        DebatePost.objects.none(),
-        required=False,
-        widget=forms.HiddenInput,
-        error_messages={"invalid_choice": _("A resposta que você respondia não existe mais.")},
-    )
+class ReplyForm(VisibleWords, forms.Form):
+    """A new reply. Not a ``ModelForm``: that would put each constraint of the row to Postgres."""
+
+    visible = ("content",)
+    markdown = ("content",)
+
+    content = PostForm.base_fields["content"]
+    spoiler_percent = _spoiler_field()
+    parent = forms.CharField(required=False, widget=forms.HiddenInput)
 
     def __init__(self, *args, topic: DebateTopic, **kwargs):
         super().__init__(*args, **kwargs)
-        self.fields["parent"].queryset = DebatePost.objects.filter(topic=topic).select_related(
-            "author"
-        )
+        self.topic = topic
+
+    def clean_parent(self) -> DebatePost | None:
+        """The post of this debate that is answered; one query if there is one."""
+        text = self.cleaned_data["parent"]
+        if not text:
+            return None
+        parent = DebatePost.objects.filter(topic=self.topic, pk=as_id(text)).first()
+        if parent is None:
+            raise forms.ValidationError(_("A resposta que você respondia não existe mais."))
+        return parent
 
 
 class VoteForm(forms.Form):
