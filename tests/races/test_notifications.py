@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from unittest import mock
 
-from django.db import connections
+from django.db import connection, connections
 from django.test import TransactionTestCase
 
 from accounts.models import User
@@ -31,6 +33,17 @@ def at_once(*works: Callable[[], object]) -> list[object]:
 
     with ThreadPoolExecutor(len(works)) as pool:
         return list(pool.map(run, works))
+
+
+@contextmanager
+def without_waiting():
+    """A connection whose statements may not wait for another's locks."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '1s'")
+        try:
+            yield
+        finally:
+            cursor.execute("RESET lock_timeout")
 
 
 class NotificationRaceTests(TransactionTestCase):
@@ -104,6 +117,97 @@ class NotificationRaceTests(TransactionTestCase):
         )
         notifying.settle(DebatePost, post.pk)
         assert Notification.objects.get(user=named).reason == "mencao"
+        self.assert_sound()
+
+    @contextmanager
+    def a_worker_hangs(self, post):
+        """In the middle of telling people of ``post``; it goes on at the end of the block."""
+        add, hung, goes_on = notices.add, threading.Event(), threading.Event()
+
+        def hang(*words):
+            hung.set()
+            assert goes_on.wait(60)
+            return add(*words)
+
+        def work():
+            try:
+                notifying.settle(DebatePost, post.pk)
+            finally:
+                connections.close_all()
+
+        worker = threading.Thread(target=work)
+        with mock.patch.object(notices, "add", hang):
+            worker.start()
+            assert hung.wait(60)
+        try:
+            yield
+        finally:
+            goes_on.set()
+            worker.join()
+
+    def test_nobody_waits_for_a_worker_that_hangs_while_it_tells(self):
+        post, named = self.posts[0], make_user(username="chamada")
+        with self.a_worker_hangs(post), without_waiting():
+            services.vote_post(post=post, user=named, value=1)
+            services.create_post(topic=self.topic, author=self.writer, content="E?", parent=post)
+            services.edit_post(post=post, editor=self.writer, content="@chamada", spoiler_percent=0)
+            services.moderate_topic(topic=self.topic, actor=self.staff, action="pin")
+        assert Notification.objects.get(post=post, user=named).reason == "mencao"
+        assert Notification.objects.filter(post=post).count() == FOLLOWERS + 1
+        assert DebatePost.objects.get(pk=post.pk).notified_at
+        self.assert_sound()
+
+    def test_a_removal_waits_for_who_is_still_telling(self):
+        for row, remove in (
+            (self.posts[0], lambda row: services.delete_post(post=row, actor=self.staff)),
+            (self.topic, lambda row: services.delete_topic(topic=row, actor=self.staff)),
+        ):
+            with ThreadPoolExecutor(1) as pool:
+                with self.a_worker_hangs(self.posts[0 if row is self.posts[0] else 1]):
+                    with without_waiting():
+                        remove(row)
+                    removal = pool.submit(
+                        at_once, lambda row=row: notifying.settle(type(row), row.pk)
+                    )
+                    with self.assertRaises(TimeoutError):
+                        removal.result(timeout=0.5)
+                removal.result(timeout=60)
+            of_row = {"post": row} if row is self.posts[0] else {"topic": row}
+            assert not Notification.objects.filter(**of_row).exists()
+            assert type(row).objects.get(pk=row.pk).notified_at
+        self.assert_sound()
+
+    def test_what_happens_just_before_the_row_is_dated_keeps_it_owed(self):
+        post, named = self.posts[0], make_user(username="chamada")
+
+        def edit():
+            words = {"content": "@chamada", "spoiler_percent": 0}
+            services.edit_post(post=post, editor=self.writer, **words)
+
+        def edit_again():
+            words = {"content": "@chamada @outra", "spoiler_percent": 0}
+            services.edit_post(post=post, editor=self.writer, **words)
+
+        def remove():
+            services.delete_post(post=post, actor=self.staff)
+
+        other = make_user(username="outra")
+        for act, told in ((edit, [named]), (edit_again, [named, other]), (remove, [])):
+            DebatePost.objects.filter(pk=post.pk).update(notified_at=None)
+            waiting, acts = notice_mails.waiting, iter([act])
+
+            def meanwhile(*words, waiting=waiting, acts=acts):
+                found = waiting(*words)
+                if not found and (now := next(acts, None)):
+                    now()
+                return found
+
+            with mock.patch.object(notice_mails, "waiting", meanwhile):
+                notifying.settle(DebatePost, post.pk)
+            of_post = Notification.objects.filter(post=post, user__in=[named, other])
+            assert {row.user_id for row in of_post} == {user.pk for user in told}
+            assert DebatePost.objects.get(pk=post.pk).notified_at
+        assert not Notification.objects.filter(post=post).exists()
         self.assert_sound()
 
     def test_two_beats_send_one_digest(self):
