@@ -131,14 +131,14 @@ def rolled_back() -> Iterator[None]:
 def counters_removed() -> Iterator[dict[str, tuple[int, int]]]:
     """Take away, by their keys, the rate counters that are moved inside; yields key → (most, seconds)."""
     moved: dict[str, tuple[int, int]] = {}
-    make_key = ratelimit._make_cache_key
+    make_key = ratelimit._key
 
-    def remember(group, window, rate, value, methods):
-        key = make_key(group, window, rate, value, methods)
-        moved[key] = rate
+    def remember(group, end, rate, value, method):
+        key = make_key(group, end, rate, value, method)
+        moved[key] = ratelimit._split(rate)
         return key
 
-    with mock.patch.object(ratelimit, "_make_cache_key", remember):
+    with mock.patch.object(ratelimit, "_key", remember):
         try:
             yield moved
         finally:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import wraps
+from struct import unpack
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -23,6 +24,7 @@ from django.contrib.messages import get_messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.middleware.csrf import CSRF_ALLOWED_CHARS, get_token
 from django.template.loader import render_to_string
+from django.utils.functional import SimpleLazyObject
 from django.utils.html import escape
 from django.utils.translation import get_language
 
@@ -215,13 +217,30 @@ def _csrf_token(request: HttpRequest) -> str:
     if "CSRF_COOKIE" not in request.META:
         return get_token(request)  # which makes one
     request.META["CSRF_COOKIE_NEEDS_UPDATE"] = True
-    chars, chance = CSRF_ALLOWED_CHARS, int.from_bytes(secrets.token_bytes(32), "big")
-    mask = cipher = ""
-    for letter in request.META["CSRF_COOKIE"]:
-        chance, move = divmod(chance, len(chars))
-        mask += chars[move]
-        cipher += chars[(chars.index(letter) + move) % len(chars)]
-    return mask + cipher
+    mask = "".join(
+        _TWO[place]
+        for chance in unpack("4Q", secrets.token_bytes(32))
+        for place in _four_places(chance)
+    )
+    return mask + "".join(
+        map(_MOVED.__getitem__, zip(request.META["CSRF_COOKIE"], mask, strict=True))
+    )
+
+
+def _four_places(chance: int) -> tuple[int, int, int, int]:
+    """Where ``chance``, of 64 bits, leads in ``_TWO``: eight letters, even to one in 80,000."""
+    chance, first = divmod(chance, len(_TWO))
+    chance, second = divmod(chance, len(_TWO))
+    chance, third = divmod(chance, len(_TWO))
+    return first, second, third, chance % len(_TWO)
+
+
+_TWO = [one + other for one in CSRF_ALLOWED_CHARS for other in CSRF_ALLOWED_CHARS]
+_MOVED = {
+    (letter, mask): CSRF_ALLOWED_CHARS[(place + move) % len(CSRF_ALLOWED_CHARS)]
+    for place, letter in enumerate(CSRF_ALLOWED_CHARS)
+    for move, mask in enumerate(CSRF_ALLOWED_CHARS)
+}
 
 
 def _everywhere(request: HttpRequest) -> dict[str, str]:
@@ -256,6 +275,13 @@ def mark(name: str) -> str:
     return f"\x1e{secret}{name}\x1f" if secret else ""
 
 
-def csrf_mark(request: HttpRequest) -> dict[str, str]:
-    """Context processor: the place of the token, while a page is being kept for all members."""
-    return {"csrf_token": mark(CSRF)} if _secret.get() else {}
+def csrf_mark(request: HttpRequest) -> dict[str, Any]:
+    """Context processor: the token, or its place while a page is being kept for all members.
+
+    Instead of Django's, which draws chance 32 times, each a system call: 5 % of a vote.
+    """
+    if _secret.get():
+        return {"csrf_token": mark(CSRF)}
+    return {
+        "csrf_token": SimpleLazyObject(lambda: _csrf_token(request))
+    }  # asked for, it sets a cookie

@@ -61,6 +61,7 @@ def _written_address(request: HttpRequest) -> str:
     return address.strip()
 
 
+@lru_cache(maxsize=4096)  # whoever reads asks for several pages
 def _bucket(address: str, *, whole: bool = False) -> str:
     if address.startswith("["):  # [2001:db8::1]:443
         address = address[1:].partition("]")[0]
@@ -169,8 +170,12 @@ def _window(group: str, rate: str, value: str, method: str) -> _Window:
     """
     most, period = _split(rate)
     end = _get_window(value, period)
-    key = _make_cache_key(group, end, (most, period), value, _METHODS[method])
-    return _Window(key, most, end, period + EXPIRATION_FUDGE)
+    return _Window(_key(group, end, rate, value, method), most, end, period + EXPIRATION_FUDGE)
+
+
+@lru_cache(maxsize=8192)  # the same for all that one reader asks for in that window
+def _key(group: str, end: int, rate: str, value: str, method: str) -> str:
+    return _make_cache_key(group, end, _split(rate), value, _METHODS[method])
 
 
 _split = lru_cache(_split_rate)

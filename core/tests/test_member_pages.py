@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random as chance
 import re
+from itertools import combinations
 
+from django.middleware.csrf import CSRF_ALLOWED_CHARS, _does_token_match
 from django.template import Context, Template
-from django.test import Client, SimpleTestCase, TestCase
+from django.test import Client, RequestFactory, SimpleTestCase, TestCase
 
 from core import member_pages
 from core.member_pages import CSRF, Layout
@@ -68,7 +71,26 @@ class MarkTests(SimpleTestCase):
         )
         assert page == '<a href="x">'
         assert member_pages.mark("a") == ""
-        assert member_pages.csrf_mark(None) == {}
+
+    def test_the_token_is_django_s_behind_another_mask_each_time(self):
+        secret = "".join(chance.sample(CSRF_ALLOWED_CHARS, 32))
+        request = RequestFactory().get("/")
+        request.META["CSRF_COOKIE"] = secret
+        tokens = {str(member_pages.csrf_mark(request)["csrf_token"]) for _time in range(300)}
+        assert len(tokens) == 300
+        assert all(_does_token_match(token, secret) for token in tokens)
+        masks = [token[:32] for token in tokens]
+        assert set("".join(masks)) == set(CSRF_ALLOWED_CHARS)
+        assert all(len(set(place)) > 40 for place in zip(*masks, strict=True))
+        for one, other in combinations(range(0, 32, 2), 2):  # no two letters come together
+            assert any(mask[one : one + 2] != mask[other : other + 2] for mask in masks)
+        assert request.META["CSRF_COOKIE_NEEDS_UPDATE"]
+
+    def test_the_token_is_drawn_when_somebody_asks_for_it(self):
+        request = RequestFactory().get("/")
+        token = member_pages.csrf_mark(request)["csrf_token"]
+        assert "CSRF_COOKIE" not in request.META
+        assert _does_token_match(str(token), request.META["CSRF_COOKIE"])
 
     def test_two_pages_have_two_secrets_and_none_stays(self):
         secrets = set()
