@@ -156,13 +156,10 @@ def create_post(
             raise ValueError("the parent is in another debate")
         _require_open(topic, parent)
         DebatePost.objects.filter(pk=parent.pk).update(replies_count=F("replies_count") + 1)
-    own_id = _next_post_id()
-    post = DebatePost.objects.create(
-        pk=own_id,
+    post = DebatePost(
         topic=topic,
         author=author,
         parent=parent,
-        path=[*(parent.path[:PATH_LEVELS] if parent else []), own_id],
         depth=parent.depth + 1 if parent else 0,
         content=content,
         content_html=render(content),
@@ -170,9 +167,8 @@ def create_post(
         # The clock of this machine: never before the reply that another one wrote.
         created_at=max(timezone.now(), topic.updated_at),
     )
-    DebateTopic.objects.filter(pk=topic.pk).update(
-        posts_count=F("posts_count") + 1, last_post=post, updated_at=post.created_at
-    )
+    _insert_last(post, parent.path[:PATH_LEVELS] if parent else [])
+    cache.topic_changed(topic)
     following.follow_own(topic, author, post.created_at)
     notifying.announce(post)
     return post
@@ -232,7 +228,7 @@ def moderate_post(*, post: DebatePost, actor: User, action: str) -> bool:
 def vote_post(*, post: DebatePost, user: User, value: int) -> DebatePost:
     """Make ``user``'s vote on ``post`` be ``value``: 1 up, -1 down, 0 none. Repeatable.
 
-    Holds the post's row, so that the recount sees every vote before it; the topic's row is
+    Of ``post`` the id is enough; raises its ``DoesNotExist``. Holds the post's row, so that the recount sees every vote before it; the topic's row is
     read, not held, so votes in one debate do not queue behind each other.
     """
     post = rows.POST_LOCKED_TO_VOTE.get(post.pk)
@@ -331,11 +327,46 @@ def _derive_activity(topic_id: int, *, posts_delta: int) -> None:
     )
 
 
-def _next_post_id() -> int:
-    """Take the next id before the insert, because the row's path must name it."""
+# By hand and in one: the row's path names its id, the debate its last post. As three statements,
+# two of them written by Django, they are a seventh of what a reply costs. ARRAY[id], not id: what
+# appends an element is stored in a longer form, which the first UPDATE of the row shortens; Postgres
+# takes that for another key, and locks the row against everybody who only names it.
+_INSERT_LAST = """
+    WITH own AS (SELECT nextval(pg_get_serial_sequence('debates_debatepost', 'id')) AS id),
+    post AS (
+        INSERT INTO debates_debatepost (
+            id, path, topic_id, author_id, parent_id, depth, content, content_html, spoiler_percent,
+            created_at, score, replies_count, is_locked, is_deleted
+        )
+        SELECT id, %(above)s::bigint[] || ARRAY[id], %(topic)s, %(author)s, %(parent)s, %(depth)s,
+            %(content)s, %(content_html)s, %(spoiler_percent)s, %(created_at)s, 0, 0, false, false
+        FROM own
+        RETURNING id, path
+    )
+    UPDATE debates_debatetopic SET
+        posts_count = posts_count + 1, last_post_id = post.id, updated_at = %(created_at)s
+    FROM post WHERE debates_debatetopic.id = %(topic)s
+    RETURNING post.id, post.path
+"""
+
+
+def _insert_last(post: DebatePost, above: list[int]) -> None:
+    """Insert ``post`` under the path ``above`` as the newest of its debate, which is locked; one query."""
+    values: dict[str, Any] = {
+        "above": above,
+        "topic": post.topic_id,
+        "author": post.author_id,
+        "parent": post.parent_id,
+        "depth": post.depth,
+        "content": post.content,
+        "content_html": post.content_html,
+        "spoiler_percent": post.spoiler_percent,
+        "created_at": post.created_at,
+    }
     with connection.cursor() as cursor:
-        cursor.execute("SELECT nextval(pg_get_serial_sequence('debates_debatepost', 'id'))")
-        return cursor.fetchone()[0]
+        cursor.execute(_INSERT_LAST, values)
+        post.pk, post.path = cursor.fetchone()
+    post._state.adding, post._state.db = False, connection.alias
 
 
 def closed_because(topic: DebateTopic, post: DebatePost | None = None) -> StrOrPromise:

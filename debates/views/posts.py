@@ -145,14 +145,20 @@ def _own_post(request: HttpRequest, post_id: int) -> DebatePost:
 @limit("vote_post")
 def vote_post(request: HttpRequest, post_id: int) -> HttpResponse:
     """Make the reader's vote on a post be what the form says."""
-    post = get_post(request, post_id)
     form = VoteForm(request.POST)
     if not form.is_valid():
+        get_post(request, post_id)  # who may not see it does not learn that it is there
         return refused(request, _("Este voto não existe."), status=400)
     refusal = ""
     try:
-        post = services.vote_post(post=post, user=request.user, value=form.cleaned_data["value"])
+        # it reads the post under its lock; nobody needs it before
+        post = services.vote_post(
+            post=DebatePost(pk=post_id), user=request.user, value=form.cleaned_data["value"]
+        )
+    except DebatePost.DoesNotExist as error:
+        raise Http404 from error
     except Refused as error:
+        post = get_post(request, post_id)
         refusal, post.my_vote = error.message, 0
         if not request.htmx:
             messages.error(request, refusal)
