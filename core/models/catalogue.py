@@ -8,10 +8,10 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Q
-from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from ..querysets import AuthorQuerySet, BookQuerySet
+from ..row_urls import row_url
 from ..text import SLUG_LENGTH, fold
 
 CLOTHS = 8  # colours of generated covers: .cover--cloth-0 to -7 in the stylesheet
@@ -46,7 +46,7 @@ class Author(models.Model):
         super().save(**_with(kwargs, "name", "folded_name"))
 
     def get_absolute_url(self) -> str:
-        return reverse("core:author_detail", args=[self.slug])
+        return row_url("core:author_detail", self.slug)
 
     def derive(self) -> None:
         """Set what follows from the name; for ``bulk_create``, which skips ``save``."""
@@ -66,7 +66,7 @@ class Category(models.Model):
         return self.name
 
     def get_absolute_url(self) -> str:
-        return reverse("core:category_detail", args=[self.slug])
+        return row_url("core:category_detail", self.slug)
 
 
 class Book(models.Model):
@@ -162,7 +162,7 @@ class Book(models.Model):
         super().save(**_with(kwargs, "title", "folded_title", "search_text"))
 
     def get_absolute_url(self) -> str:
-        return reverse("core:book_detail", args=[self.slug])
+        return row_url("core:book_detail", self.slug)
 
     @property
     def cloth(self) -> int:

@@ -7,12 +7,12 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Func, Q
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from core.models import Book
+from core.row_urls import row_url
 from core.text import SLUG_LENGTH, fold
 
 from .. import visibility
@@ -142,7 +142,7 @@ class DebateTopic(Moderated):
         super().save(**kwargs)
 
     def get_absolute_url(self) -> str:
-        return reverse("debates:topic_detail", args=[self.slug])
+        return row_url("debates:topic_detail", self.slug)
 
 
 class DebatePost(Moderated):
@@ -233,7 +233,7 @@ class DebatePost(Moderated):
         return f"{self.topic_id}: {self.pk}"
 
     def get_absolute_url(self) -> str:
-        return reverse("debates:post_permalink", args=[self.pk])
+        return row_url("debates:post_permalink", self.pk)
 
     @property
     def indent(self) -> int:
