@@ -225,8 +225,8 @@ class Stage:
     def start(self, name: str) -> None:
         """Start a program, and note it for those who sweep up after a killed run."""
         self.programs[name].start()
-        rows = {each.name: (each.pid, identity(each.pid)) for each in self.programs.values()}
-        (self.folder / throwaway.RUNNING).write_text(json.dumps(rows))
+        running = {each.name: each.pid for each in self.programs.values()}
+        procfile.note(self.folder / throwaway.RUNNING, running)
 
     def revive(self) -> list[str]:
         """Start what has ended by itself, as a service manager does; what it said last."""

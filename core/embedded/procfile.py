@@ -48,6 +48,14 @@ def _kill_group(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
 
 
+def note(path: Path, groups: dict[str, int]) -> None:
+    """Write who runs, name and process group, for ``end_left``; whoever reads finds all of it."""
+    rows = {name: (group, identity(group)) for name, group in groups.items()}
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(rows))
+    new.replace(path)
+
+
 class Processes:
     """A running ``Procfile``, with the pids in the file ``record`` in case this run is killed.
 
@@ -107,8 +115,7 @@ class Processes:
     def write(self) -> None:
         """Keep the groups for ``end_left``; honcho's own is one of them."""
         groups = {"honcho": self.honcho.pid, **self.groups}
-        rows = {name: (group, identity(group)) for name, group in groups.items()}
-        self.record.write_text(json.dumps(rows))
+        note(self.record, groups)
 
     def run(self) -> bool:
         """Whether all still run. Honcho misses a killed process whose children hold its output."""

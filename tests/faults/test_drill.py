@@ -51,8 +51,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_done_twice():
 
 
 def test_told_to_stop_it_leaves_nothing_running():
-    with throwaway.folder() as folder:
-        drill = start(folder, "--only", "worker-hang")
+    with throwaway.folder() as folder, start(folder, "--only", "worker-hang") as drill:
         pids: list[int] = []
 
         def all_run() -> bool:
@@ -62,9 +61,12 @@ def test_told_to_stop_it_leaves_nothing_running():
             pids[:] = [pid for pid, _start in rows.values()]
             return len(pids) == 4 and all(map(identity, pids))
 
-        wait_for(all_run, "its programs did not start", seconds=120)
-        drill.send_signal(signal.SIGTERM)
-        said, _none = drill.communicate(timeout=120)
+        try:
+            wait_for(all_run, "its programs did not start", seconds=120)
+            drill.send_signal(signal.SIGTERM)
+            said, _none = drill.communicate(timeout=120)
+        finally:
+            drill.kill()
         assert drill.returncode == 143, said
         assert not any(map(identity, pids))
         left = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True)
