@@ -14,12 +14,14 @@ from unittest import mock
 import pytest
 from django.conf import settings
 from django.core.cache import caches
+from redis.connection import Connection
 from redis.exceptions import ConnectionError, OutOfMemoryError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from core import redis
 from tests.faults.own_redis import own_redis, rooms_at
 from tests.faults.servers import wait_for
+from tests.servers import free_port
 
 FAULT = ConnectionError("refused")
 NEVER_SECONDS = 3600.0
@@ -281,6 +283,26 @@ class TestServer:
             assert pipe.get("nada").ping().execute() == [None, True]
         assert not caplog.records
         assert not redis.breaker_of("default")._failures
+
+    def test_a_connection_that_was_not_made_is_given_back(self):
+        pool = redis.Pool(host="127.0.0.1", port=free_port(), max_connections=2)
+        for _time in range(5):
+            with pytest.raises(ConnectionError, match="refused"):
+                pool.get_connection()
+
+    def test_nobody_reads_the_answer_to_a_question_that_was_left(self, own, monkeypatch):
+        caches["default"].set("um", 1)
+        caches["default"].set("dois", 2)
+        read = Connection.read_response
+
+        def out_of_time(connection, *words, **options):
+            monkeypatch.setattr(Connection, "read_response", read)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(Connection, "read_response", out_of_time)
+        with pytest.raises(KeyboardInterrupt):
+            caches["default"].get("um")
+        assert [caches["default"].get(name) for name in ("dois", "um")] == [2, 1]
 
     def test_a_server_that_was_restarted_costs_no_error(self, own, caplog):
         caches["default"].set("um", 1)
