@@ -282,6 +282,6 @@ def csrf_mark(request: HttpRequest) -> dict[str, Any]:
     """
     if _secret.get():
         return {"csrf_token": mark(CSRF)}
-    return {
-        "csrf_token": SimpleLazyObject(lambda: _csrf_token(request))
-    }  # asked for, it sets a cookie
+    # lazy: a page that asks for it sets a cookie
+    token = SimpleLazyObject(lambda: _csrf_token(request))
+    return {"csrf_token": token}

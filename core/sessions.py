@@ -46,7 +46,7 @@ class SessionStore(cached_db.SessionStore):
         return bool(key) and bool(_KEY.match(key))
 
     def _get_session_from_db(self):
-        """Django's own by a statement written once: whoever reads for a minute is asked for here."""
+        """Django's own by a statement written once: the copy lives a minute, a page is read for longer."""
         session = _LIVE.first(self.session_key, timezone.now())
         if session is None:
             self._session_key = None

@@ -23,8 +23,8 @@ M = TypeVar("M", bound=Model)
 class OneRow(Generic[M]):
     """``rows(*values)``, asked for its one row again and again with other values.
 
-    ``examples`` are values of the right kind, with which the statement is written once: each must
-    be a parameter of it, in that order, and nothing else may be.
+    ``examples`` are distinct values of the right kind, with which the statement is written once:
+    each must be a parameter of it, in that order, and nothing else may be.
     """
 
     def __init__(self, rows: Callable[..., QuerySet[M]], *examples: Any):

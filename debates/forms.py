@@ -76,7 +76,7 @@ class ReplyForm(VisibleWords, forms.Form):
 
     content = PostForm.base_fields["content"]
     spoiler_percent = _spoiler_field()
-    parent = forms.CharField(required=False, widget=forms.HiddenInput)
+    parent = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)
 
     def __init__(self, *args, topic: DebateTopic, **kwargs):
         super().__init__(*args, **kwargs)
@@ -87,7 +87,8 @@ class ReplyForm(VisibleWords, forms.Form):
         text = self.cleaned_data["parent"]
         if not text:
             return None
-        parent = DebatePost.objects.filter(topic=self.topic, pk=as_id(text)).first()
+        known = DebatePost.objects.published().filter(topic=self.topic)
+        parent = known.filter(pk=as_id(text)).first()
         if parent is None:
             raise forms.ValidationError(_("A resposta que você respondia não existe mais."))
         return parent

@@ -116,23 +116,25 @@ def settle(
     those of a removal. The id to go on after is returned.
     """
     followers: int | None = after
-    chunks, is_gone = 0, False
+    chunks, alone = 0, False
     while True:
         told: list[int] = []
         is_through = False
         with transaction.atomic():
-            row = _owed(model, pk, alone=is_gone)
+            row = _owed(model, pk, alone=alone)
             if row is None:
                 return None
             topic, post = _topic_and_post(row)
-            was_gone, is_gone = is_gone, not visibility.may_be_told(topic, post)
+            is_gone = not visibility.may_be_told(topic, post)
             if not is_gone:
                 told, followers, is_through = _tell_some(row, followers)
-            elif was_gone and not _forget_some(row):
+            elif alone and not _forget_some(row):
                 _settled(row)
                 return None
-        if is_gone and not was_gone:
-            continue  # and held alone
+        if is_gone and not alone:
+            alone = True  # whoever is telling just now is waited for
+            continue
+        alone = is_gone
         if is_through:
             told = notice_mails.waiting(topic, post)  # one who was killed told, and did not mail
             if not told and _settled(row):
@@ -153,8 +155,9 @@ def settle(
 def _owed(model: type[Row], pk: int, *, alone: bool) -> Row | None:
     """Hold the row, if it owes anything, and read it with its debate.
 
-    Held is its key, and that of its debate: so the removal of what was told (``alone``) waits
-    for those who tell, and nobody else waits for them, for a worker may hang in the middle.
+    Held is its key, and that of its debate: the removal of what was told (``alone``) waits for
+    those who tell, and nobody who votes, answers or edits does, for a worker may hang in the
+    middle. ``alone`` holds the debate's key too: the row may be restored by then, and is told of.
     Whoever changes the row meanwhile keeps ``_settled`` from dating it.
     """
     with connection.cursor() as cursor:

@@ -1,6 +1,6 @@
 """The rows that nearly every request on a debate asks for, by statements written once.
 
-What they read and who may see it stays with the querysets; see ``core/statements.py``.
+Who may see them is said by the querysets; how they are written once, by ``core/statements.py``.
 """
 
 from __future__ import annotations

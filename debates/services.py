@@ -228,8 +228,9 @@ def moderate_post(*, post: DebatePost, actor: User, action: str) -> bool:
 def vote_post(*, post: DebatePost, user: User, value: int) -> DebatePost:
     """Make ``user``'s vote on ``post`` be ``value``: 1 up, -1 down, 0 none. Repeatable.
 
-    Of ``post`` the id is enough; raises its ``DoesNotExist``. Holds the post's row, so that the recount sees every vote before it; the topic's row is
-    read, not held, so votes in one debate do not queue behind each other.
+    Of ``post`` the id is enough; raises its ``DoesNotExist``. Holds the post's row, so that the
+    recount sees every vote before it; the topic's row is read, not held, so votes in one debate do
+    not queue behind each other.
     """
     post = rows.POST_LOCKED_TO_VOTE.get(post.pk)
     _require_open(post.topic, post)
@@ -327,10 +328,10 @@ def _derive_activity(topic_id: int, *, posts_delta: int) -> None:
     )
 
 
-# By hand and in one: the row's path names its id, the debate its last post. As three statements,
-# two of them written by Django, they are a seventh of what a reply costs. ARRAY[id], not id: what
-# appends an element is stored in a longer form, which the first UPDATE of the row shortens; Postgres
-# takes that for another key, and locks the row against everybody who only names it.
+# By hand and in one: the row's path names its id, the debate its last post; as three statements, two
+# of them written by Django, they took 0.7 ms. ARRAY[id], not id: what appends an element is stored
+# in a longer form, which the first UPDATE of the row shortens; Postgres takes that for another key,
+# and locks the row against everybody who only names it.
 _INSERT_LAST = """
     WITH own AS (SELECT nextval(pg_get_serial_sequence('debates_debatepost', 'id')) AS id),
     post AS (

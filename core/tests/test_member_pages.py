@@ -82,7 +82,7 @@ class MarkTests(SimpleTestCase):
         masks = [token[:32] for token in tokens]
         assert set("".join(masks)) == set(CSRF_ALLOWED_CHARS)
         assert all(len(set(place)) > 40 for place in zip(*masks, strict=True))
-        for one, other in combinations(range(0, 32, 2), 2):  # no two letters come together
+        for one, other in combinations(range(0, 32, 2), 2):  # no two are one draw
             assert any(mask[one : one + 2] != mask[other : other + 2] for mask in masks)
         assert request.META["CSRF_COOKIE_NEEDS_UPDATE"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from http import HTTPStatus
 
 import pytest
@@ -13,6 +14,7 @@ from django.db import connection
 from django.test import Client, TestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 from django_redis import get_redis_connection
 
 from core.sessions import CACHED_SECONDS, SessionStore
@@ -85,6 +87,15 @@ class StoreTests(SessionTestCase):
         assert SessionStore(store.session_key)["livro"] == "Vidas Secas"
         self.forget()
         assert SessionStore(store.session_key)["livro"] == "Vidas Secas"
+
+    def test_one_that_ran_out_is_nobodys(self):
+        store = self.make()
+        store.load()  # so that the statement has been written
+        ended = timezone.now() - timedelta(milliseconds=1)
+        Session.objects.filter(session_key=store.session_key).update(expire_date=ended)
+        self.forget()
+        late = SessionStore(store.session_key)
+        assert (late.load(), late.session_key) == ({}, None)
 
     def test_deleting_takes_row_and_copy(self):
         store = self.make()

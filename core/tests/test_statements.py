@@ -26,7 +26,7 @@ class OneRowTests(TestCase):
         make_book(title="Perto do coração selvagem", authors=[self.author])
 
     def test_the_row_is_that_of_the_queryset_with_what_was_joined_and_put_off(self):
-        statement = OneRow(credits_of, 0, 0)
+        statement = OneRow(credits_of, 1, 2)
         for book in Book.objects.all():
             wanted = credits_of(book.pk, 0).get()
             with self.assertNumQueries(1):
@@ -70,6 +70,8 @@ class OneRowTests(TestCase):
         ):
             with self.assertRaises(ImproperlyConfigured):
                 OneRow(rows, 0).first(self.book.pk)
+        with self.assertRaises(ImproperlyConfigured):  # the other way round
+            OneRow(lambda place, book_id: credits_of(book_id, place), 1, 2).first(0, self.book.pk)
 
 
 class LockTests(TransactionTestCase):

@@ -218,6 +218,17 @@ class CreatePostTests(ServicesTestCase):
         self.assertDerived(self.topic)
         assert self.topic.last_post == post
 
+    def test_what_nobody_said_of_a_reply_is_what_the_model_says(self):
+        """The insert is written by hand: its columns must not drift from the fields."""
+        post = self.reply()
+        said = {"id", "path", "topic", "author", "content", "content_html", "created_at"}
+        stored = DebatePost.objects.values().get(pk=post.pk)
+        for field in DebatePost._meta.concrete_fields:
+            if field.name not in said:
+                assert stored[field.attname] == field.get_default(), field.name
+        returned = {field.attname: getattr(post, field.attname) for field in post._meta.fields}
+        assert returned == stored
+
     def test_the_path_names_six_ancestors_and_deeper_replies_take_the_sixths(self):
         chain = [self.reply()]
         for _level in range(9):

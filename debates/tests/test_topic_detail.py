@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import TestCase
 
 from debates.models import PATH_LEVELS, DebatePost
-from debates.services import delete_post
+from debates.services import delete_post, delete_topic
 from tests.factories import make_post, make_staff, make_topic, make_user
 
 POST_ID = re.compile(r'id="post-(\d+)"')
@@ -34,6 +34,30 @@ def bulk_roots(topic, author, number: int) -> list[DebatePost]:
         )
         for pk in ids
     )
+
+
+class HiddenVoteTests(TestCase):
+    """What a vote tells of posts that its reader may not see: nothing, whatever is wrong with it."""
+
+    def test_what_is_removed_is_not_there_but_for_staff(self):
+        removed, of_removed = make_post(), make_post()
+        staff = make_staff()
+        delete_post(post=removed, actor=staff)
+        delete_topic(topic=of_removed.topic, actor=staff)
+        for user, answers in ((make_user(), (404, 404)), (staff, (302, 400))):
+            self.client.force_login(user)
+            for post in (removed, of_removed):
+                for value, answer in zip((1, 9), answers, strict=True):
+                    with self.subTest(f"{post.pk} {value} staff={user.is_staff}"):
+                        url = f"/debates/post/{post.pk}/votar/"
+                        assert self.client.post(url, {"value": value}).status_code == answer
+                        if answer == 404:
+                            htmx = {"HX-Request": "true"}
+                            again = self.client.post(url, {"value": value}, headers=htmx)
+                            assert again.status_code == 404
+            for value in (1, 9):
+                gone = self.client.post("/debates/post/999999999/votar/", {"value": value})
+                assert gone.status_code == 404
 
 
 class TopicDetailTests(TestCase):
