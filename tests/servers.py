@@ -54,12 +54,15 @@ def child_environment(**changes: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def web_server(log: Path = Path(os.devnull), *, at_port: int = 0, **changes: str) -> Iterator[str]:
-    """Run the Procfile's web line; yield ``http://127.0.0.1:<port>``; end the whole group."""
+def web_server(
+    log: Path = Path(os.devnull), *, at_port: int = 0, deployed: bool = False, **changes: str
+) -> Iterator[str]:
+    """Run the Procfile's web line, ``deployed`` by deploy/run; yield ``http://127.0.0.1:<port>``; end the whole group."""
     port = at_port or free_port()
+    line = procfile.commands(settings.BASE_DIR)["web"]
     with log.open("a") as out:
         process = subprocess.Popen(
-            ["/bin/sh", "-c", procfile.commands(settings.BASE_DIR)["web"]],
+            ["deploy/run", "web"] if deployed else ["/bin/sh", "-c", line],
             cwd=settings.BASE_DIR,
             env=child_environment(
                 **{"PORT": str(port), "HOST": "127.0.0.1", "WEB_WORKERS": "1", **changes}

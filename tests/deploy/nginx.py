@@ -39,10 +39,11 @@ class Answer:
 
 
 class Nginx:
-    """One running nginx in ``folder``; ``upstreams`` are the ``host:port`` of the web processes."""
+    """One running nginx in ``folder``, before one or two web processes at ``ports``."""
 
-    def __init__(self, folder: Path, upstreams: list[str]):
+    def __init__(self, folder: Path, ports: list[int]):
         self.folder, self.port, self.plain_port = folder, free_port(), free_port()
+        self.web_ports = (*ports, free_port())[:2]  # nobody is at the second if one was given
         self.program = program("nginx", "nginx")
         for name in ("tls", "logs", "acme", "var/static"):
             (folder / name).mkdir(parents=True)
@@ -53,9 +54,11 @@ class Nginx:
         shutil.copytree(SOURCE, folder / "cgbookstore")
         for path in (folder / "cgbookstore").glob("*.conf"):
             path.write_text(self.moved(path.read_text()))
+        for name in ("upstream.conf", "traffic.conf"):
+            path = folder / "cgbookstore" / name
+            path.write_text(self.moved_ports(path.read_text()))
         shutil.copy("/etc/nginx/mime.types", folder)
         (folder / "cgbookstore/nginx.conf").rename(folder / "nginx.conf")
-        self.point_at(upstreams)
         self.check()
         self.process = subprocess.Popen(
             [*self.words, "-g", "daemon off;"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -74,6 +77,7 @@ class Nginx:
             (r"/var/log/nginx/", f"{self.folder}/logs/"),
             (r"/var/www/acme", f"{self.folder}/acme"),
             (r"/run/nginx.pid", f"{self.folder}/nginx.pid"),
+            (r"/run/cgbookstore/", f"{self.folder}/"),
             (r"(?m)^ *listen \[::\].*\n", ""),
             (r"listen 80 ", f"listen 127.0.0.1:{self.plain_port} "),
             (r"listen 443 ", f"listen 127.0.0.1:{self.port} "),
@@ -83,15 +87,10 @@ class Nginx:
             text = re.sub(old, new, text)
         return text
 
-    def point_at(self, upstreams: list[str]) -> None:
-        """Write the upstream as ``upstream.conf`` has it, with other servers."""
-        text = (SOURCE / "upstream.conf").read_text()
-        words = set(re.findall(r"(?m)^ *server \S+ (.*)\n", text))
-        assert len(words) == 1, "two servers of one kind"
-        text = re.sub(r"(?m)^ *server .*\n", "", text)
-        lines = "".join(f"    server {where} {''.join(words)}\n" for where in upstreams)
-        text = text.replace("upstream cgbookstore {\n", f"upstream cgbookstore {{\n{lines}")
-        (self.folder / "cgbookstore/upstream.conf").write_text(text)
+    def moved_ports(self, text: str) -> str:
+        """The same text with the ports of these web processes, which are their names too."""
+        moved = dict(zip(("8000", "8001"), map(str, self.web_ports), strict=True))
+        return re.sub(r"800[01]\b", lambda found: moved[found[0]], text)
 
     def check(self) -> None:
         """`nginx -t`, without a warning."""
@@ -126,6 +125,11 @@ class Nginx:
     def log(self) -> str:
         return (self.folder / "logs/access.log").read_text()
 
+    def errors(self) -> list[str]:
+        """What went wrong between nginx and the web processes, a line each."""
+        said = (self.folder / "logs/error.log").read_text()
+        return [line for line in said.splitlines() if "upstream" in line]
+
     def stop(self) -> None:
         self.process.terminate()
         try:
@@ -137,10 +141,9 @@ class Nginx:
 
 @contextlib.contextmanager
 def nginx(*addresses: str) -> Iterator[Nginx]:
-    """Yield nginx before the web servers at ``addresses`` (``http://host:port``)."""
+    """Yield nginx before the one or two web servers at ``addresses`` (``http://127.0.0.1:port``)."""
     with throwaway.folder() as folder:
-        upstreams = [address.removeprefix("http://") for address in addresses]
-        found = Nginx(folder, upstreams)
+        found = Nginx(folder, [int(address.rpartition(":")[2]) for address in addresses])
         try:
             yield found
         finally:

@@ -19,7 +19,8 @@ COMPOSE = yaml.safe_load(tree.read(FILE))
 SERVICES: dict[str, dict] = COMPOSE["services"]
 OURS = ["migrate", "web-1", "web-2", "worker", "bulk", "beat"]
 DAEMONS = [name for name in SERVICES if name not in {"migrate", "backup"}]
-NOT_THE_SITES = {"PID_FILE"}  # deploy/run
+NOT_THE_SITES = {"PID_FILE", "PORT"}  # deploy/run
+PORTS = {"web-1": "8000", "web-2": "8001"}
 
 
 def seconds(text: str) -> int:
@@ -68,9 +69,10 @@ def test_no_secret_has_a_default_and_each_is_named():
 def test_the_site_knows_what_it_is_told(name):
     known = set(names_in_example(tree.read(".env.example")))
     assert set(environment(name)) - NOT_THE_SITES <= known
-    assert environment(name) == environment(
-        "web-1"
-    )  # one environment: who is told what is no riddle
+    own = {"PORT"} if name in PORTS else set()
+    same = {key: value for key, value in environment(name).items() if key not in own}
+    assert same == environment("worker")  # one environment: who is told what is no riddle
+    assert environment(name).get("PORT") == PORTS.get(name)
 
 
 def test_each_room_of_redis_is_where_it_may_be_evicted_or_not():
@@ -185,10 +187,17 @@ def test_who_reaches_whom():
 
 def test_nginx_finds_both_and_its_files():
     upstream = tree.read("deploy/nginx/upstream.compose.conf")
-    assert re.findall(r"server (\S+):8000", upstream) == ["web-1", "web-2"]
+    assert dict(re.findall(r"server (\S+):(\d+)", upstream)) == PORTS
     on_a_server = tree.read("deploy/nginx/upstream.conf")  # the one that the tests run
-    for words in (r"server \S+ (.*);", r"keepalive\S* .*;"):
+    for words in (r"server \S+ (.*);", r"keepalive\S* .*;", r"map .*", r"default .*;"):
         assert re.findall(words, upstream) == re.findall(words, on_a_server)
+    # who is away is the port of the one, and asked is the address of the other
+    where = {name: SERVICES[name]["networks"]["inside"]["ipv4_address"] for name in PORTS}
+    assert dict(re.findall(r"(?m)^ +(\d+) +(\S+);", upstream)) == {
+        PORTS["web-1"]: f"{where['web-2']}:{PORTS['web-2']}",
+        PORTS["web-2"]: f"{where['web-1']}:{PORTS['web-1']}",
+    }
+    assert "run:/run/cgbookstore:ro" in SERVICES["nginx"]["volumes"]
     mounted = dict(
         reversed(volume.removesuffix(":ro").rsplit(":", 1))
         for volume in SERVICES["nginx"]["volumes"]

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
+import re
+import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from http.cookies import SimpleCookie
+from pathlib import Path
 from urllib.parse import urlencode
 
-import pytest
+from django.conf import settings
 
 from debates.models import DebatePost
+from tests.conventions import tree
 from tests.factories import PASSWORD, make_topic, make_user
+from tests.faults.servers import wait_for
 from tests.servers import free_port, web_server
 
 from .nginx import SITE, Nginx, nginx
 
+UNIT, HOME = "deploy/systemd/cgbookstore-web@.service", "/opt/cgbookstore/current"
 READERS, WRITERS = 3, 3
-ROUNDS = 1
 SETTLED_SECONDS = 1.0
 WORDS = {
     "SITE_URL": f"https://{SITE}",
@@ -119,30 +126,86 @@ def odd(load: Load) -> list[tuple[str, int]]:
     ]
 
 
-@pytest.fixture
-def ports() -> list[int]:
-    return [free_port(), free_port()]
+class Unit:
+    """A web process as ``cgbookstore-web@PORT`` starts and stops it, but for systemd."""
+
+    def __init__(self, port: int, away: Path):
+        self.port, self.away, self.running = port, away, contextlib.ExitStack()
+
+    def start(self, **changes: str) -> None:
+        words = {**WORDS, "AWAY_DIR": str(self.away), **changes}
+        self.running.enter_context(web_server(at_port=self.port, deployed=True, **words))
+
+    def stop(self) -> None:
+        """What the unit runs, then SIGTERM; returns when the process is gone."""
+        (command,) = re.findall(r"(?m)^ExecStop=(.*)$", tree.read(UNIT))
+        words = command.replace("%i", str(self.port)).replace(HOME, str(settings.BASE_DIR)).split()
+        subprocess.run(
+            words, env={**os.environ, "AWAY_DIR": str(self.away)}, check=True, timeout=30
+        )
+        self.running.close()
+
+    def is_away(self) -> bool:
+        return (self.away / str(self.port)).exists()
 
 
-def test_a_rolling_restart_loses_no_request(transactional_db, ports):
+@contextlib.contextmanager
+def two_units() -> Iterator[tuple[Nginx, list[Unit]]]:
+    ports = [free_port(), free_port()]
+    with contextlib.ExitStack() as stack:
+        front = stack.enter_context(nginx(*(f"http://127.0.0.1:{port}" for port in ports)))
+        units = [Unit(port, front.folder / "away") for port in ports]
+        for unit in units:
+            stack.callback(unit.running.close)
+            unit.start()
+        yield front, units
+
+
+def test_a_rolling_restart_loses_no_request(transactional_db):
     topics = [make_topic().get_absolute_url() for _n in range(WRITERS)]
     names = [make_user(password=PASSWORD).username for _n in range(WRITERS)]
-    with contextlib.ExitStack() as stack:
-        running = {port: contextlib.ExitStack() for port in ports}
-        for port in ports:
-            stack.callback(running[port].close)
-            running[port].enter_context(web_server(at_port=port, **WORDS))
-        front = stack.enter_context(nginx(*(f"http://127.0.0.1:{port}" for port in ports)))
+    with two_units() as (front, units):
         with Load(front, topics, names) as load:
-            for port in ports * ROUNDS:
+            for unit in units:
                 time.sleep(SETTLED_SECONDS)
-                running[port].close()  # SIGTERM, and it is waited for
-                running[port].enter_context(web_server(at_port=port, **WORDS))
+                unit.stop()
+                unit.start()
+                wait_for(lambda unit=unit: not unit.is_away(), "it did not come back")
             time.sleep(SETTLED_SECONDS)
         assert load.errors == []
         assert odd(load) == []
-        asked = sum(len(browser.counted) for browser in load.browsers)
-        assert asked > 200
-        # what was acknowledged is there, and nothing that was sent once is there twice
-        assert DebatePost.objects.count() == load.accepted > 20
-        assert max(browser.slowest for browser in load.browsers) < 10
+        assert front.errors() == []  # nobody was asked who was not there: no luck was needed
+    asked = sum(len(browser.counted) for browser in load.browsers)
+    assert asked > 200
+    # what was acknowledged is there, and nothing that was sent once is there twice
+    assert DebatePost.objects.count() == load.accepted > 20
+    assert max(browser.slowest for browser in load.browsers) < 10
+
+
+def test_who_is_away_is_not_asked_and_two_that_are_away_still_serve(transactional_db):
+    with two_units() as (front, units):
+        for away in ([units[0]], [units[1]], units):
+            for unit in away:
+                unit.away.mkdir(exist_ok=True)
+                (unit.away / str(unit.port)).touch()
+            assert {front.ask("/healthz").status for _n in range(8)} == {200}
+            wait_for(lambda: front.log().count("/healthz") >= 8, "nothing was logged")
+            asked = set(re.findall(r'"/healthz".*?"upstream":"127.0.0.1:(\d+)"', front.log()))
+            there = [unit for unit in units if unit not in away] or units
+            assert asked == {str(unit.port) for unit in there}
+            (front.folder / "logs/access.log").write_text("")
+            for unit in away:
+                (unit.away / str(unit.port)).unlink()
+
+
+def test_one_that_does_not_get_ready_stays_away(transactional_db):
+    with two_units() as (front, (unit, _other)):
+        unit.stop()
+        not_ready = front.folder / "drain"
+        not_ready.touch()
+        unit.start(DRAIN_FILE=str(not_ready))
+        time.sleep(2.5)  # it was asked twice
+        assert unit.is_away()
+        assert front.ask("/").status == 200
+        not_ready.unlink()
+        wait_for(lambda: not unit.is_away(), "it did not come back")
