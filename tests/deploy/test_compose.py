@@ -165,6 +165,7 @@ def test_what_they_count_is_in_one_folder_in_memory():
     (user,) = set(re.findall(r"--uid (\d+)", tree.read("deploy/Dockerfile")))
     assert options["type"] == "tmpfs"
     assert f"uid={user}" in options["o"]
+    assert "mode=0751" in options["o"]  # nginx passes through to away/
     for name in OURS:
         assert "run:/run/cgbookstore" in SERVICES[name]["volumes"], name
         for variable in ("METRICS_DIR", "DRAIN_FILE"):

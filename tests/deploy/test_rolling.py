@@ -140,9 +140,8 @@ class Unit:
         """What the unit runs, then SIGTERM; returns when the process is gone."""
         (command,) = re.findall(r"(?m)^ExecStop=(.*)$", tree.read(UNIT))
         words = command.replace("%i", str(self.port)).replace(HOME, str(settings.BASE_DIR)).split()
-        subprocess.run(
-            words, env={**os.environ, "AWAY_DIR": str(self.away)}, check=True, timeout=30
-        )
+        told = {**os.environ, "AWAY_DIR": str(self.away)}
+        subprocess.run(words, env=told, umask=0o027, check=True, timeout=30)
         self.running.close()
 
     def is_away(self) -> bool:
@@ -206,6 +205,7 @@ def test_one_that_does_not_get_ready_stays_away(transactional_db):
         unit.start(DRAIN_FILE=str(not_ready))
         time.sleep(2.5)  # it was asked twice
         assert unit.is_away()
+        assert unit.away.stat().st_mode & 0o777 == 0o755  # nginx is another account
         assert front.ask("/").status == 200
         not_ready.unlink()
         wait_for(lambda: not unit.is_away(), "it did not come back")

@@ -139,6 +139,7 @@ def test_what_they_have_in_common():
         assert values(COMMON, key) == ["yes"]
     assert values(COMMON, "ProtectSystem") == ["strict"]
     assert values(COMMON, "LimitNOFILE") == ["65536"]
+    assert values(COMMON, "RuntimeDirectoryMode") == ["0751"]  # nginx passes through to away/
     assert [name for name in SERVICES if values(name, "User")] == []  # the common file says it
     assert [name for name in SERVICES if not name.startswith("cgbookstore-")] == [
         "deaf-cgbookstore@.service", "hung-cgbookstore@.service",
