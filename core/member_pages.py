@@ -29,36 +29,35 @@ from django.utils.html import escape
 from django.utils.translation import get_language
 
 from . import cache
+from .layouts import CSRF, Layout
 from .pages import PAGES, Marks, PublicPage, View, ask_for, is_on
-
-CSRF = "=csrf"
 
 
 @dataclass(slots=True)
 class MemberPage:
-    """The text of a page and, between its parts, marks; what its view noted; its headers."""
+    """A page for all members; what its view noted; its headers."""
 
-    parts: list[str]
+    layout: Layout
     note: dict[str, Any]
     headers: dict[str, str] = field(default_factory=dict)
     view: Any = field(default=None, compare=False)  # with its PublicPage and the name of its limit
-    layout: Any = field(default=None, compare=False)  # of ``parts``, once somebody reads it
 
 
 def _dump(header: dict[str, Any], page: MemberPage) -> bytes:
     facts = {
         "header": header,
-        "parts": page.parts,
         "note": page.note,
         "headers": page.headers,
+        "marks": page.layout.marks(),
     }
-    return json.dumps(facts, separators=(",", ":")).encode()
+    return json.dumps(facts, separators=(",", ":")).encode() + b"\n" + page.layout.text
 
 
 def _load(data: bytes) -> tuple[dict[str, Any], MemberPage]:
-    facts = json.loads(data)
-    header = facts.pop("header")
-    return header, MemberPage(**facts)
+    line, _, text = data.partition(b"\n")
+    facts = json.loads(line)
+    header, marks = facts.pop("header"), facts.pop("marks")
+    return header, MemberPage(Layout(text, marks), **facts)
 
 
 MEMBERS = cache.Room(PAGES.alias, _dump, _load)
@@ -150,15 +149,13 @@ def personal(request: HttpRequest, page: MemberPage, spec: PublicPage) -> HttpRe
     if spec.marks:
         own.update(spec.marks(request, page.note, token))
     spec.read(request, page.note)
-    if page.layout is None:
-        page.layout = Layout(page.parts)
     response = HttpResponse(page.layout.fill(own, token))
     response["Cache-Control"] = "private, no-cache"
     return response
 
 
 def _build(view: View, request: HttpRequest, kwargs: dict[str, Any]) -> MemberPage | None:
-    """Return the page of the stand-in in parts; ``None`` if the view has another answer."""
+    """Return the page of the stand-in; ``None`` if the view has another answer."""
     twin = copy.copy(request)
     twin.user = get_user_model()(pk=0, username="leitor")  # type: ignore[assignment]  # no row
     twin._messages = []  # type: ignore[attr-defined]  # the reader's own stay unread
@@ -171,41 +168,7 @@ def _build(view: View, request: HttpRequest, kwargs: dict[str, Any]) -> MemberPa
     if response.status_code != 200:
         return None
     parts = re.split(f"\x1e{secret}([^\x1f]*)\x1f", response.content.decode())
-    return MemberPage(parts, twin.note)  # type: ignore[attr-defined]
-
-
-class Layout:
-    """Where the spots of a page are, found once: then a page costs its own words, not its length.
-
-    ``parts`` are texts and, between them, marks: ``+name`` opens a spot, ``-name`` closes it.
-    """
-
-    def __init__(self, parts: Sequence[str]):
-        self._texts = ["" if place % 2 else part for place, part in enumerate(parts)]
-        self._tokens: list[int] = []
-        self._spots: dict[str, list[tuple[int, int]]] = {}
-        for place in range(1, len(parts), 2):
-            mark = parts[place]
-            if mark == CSRF:
-                self._tokens.append(place)
-            elif mark[0] == "+":
-                end = next((n for n in range(place + 2, len(parts), 2)
-                            if parts[n] == f"-{mark[1:]}"), len(parts))  # fmt: skip
-                self._spots.setdefault(mark[1:], []).append((place, end))
-
-    def fill(self, own: dict[str, str], csrf_token: str) -> str:
-        """Return the page with the member's own in its spots; one not in ``own`` stays as it is."""
-        page = self._texts.copy()
-        for place in self._tokens:
-            page[place] = csrf_token
-        spans = [
-            (place, end, words)
-            for name, words in own.items()
-            for place, end in self._spots.get(name, ())
-        ]
-        for place, end, words in sorted(spans, reverse=True):  # a spot within another goes with it
-            page[place:end] = [words] + [""] * (end - place - 1)
-        return "".join(page)
+    return MemberPage(Layout.of(parts), twin.note)  # type: ignore[attr-defined]
 
 
 def _csrf_token(request: HttpRequest) -> str:

@@ -11,7 +11,7 @@ from django.template import Context, Template
 from django.test import Client, RequestFactory, SimpleTestCase, TestCase
 
 from core import member_pages
-from core.member_pages import CSRF, Layout
+from core.layouts import CSRF, Layout
 from tests.factories import make_book, make_post, make_topic, make_user
 from tests.keeping import another_process, without_token
 
@@ -21,9 +21,10 @@ MARKS = (
 
 
 def fill(parts: list[str], own: dict[str, str], token: str) -> str:
-    layout = Layout(parts)
+    layout = Layout.of(parts)
+    layout = Layout(layout.text, layout.marks())  # as from Redis
     layout.fill({"name": "somebody else", "a": "before"}, "another")  # which leaves nothing behind
-    return layout.fill(own, token)
+    return layout.fill(own, token).decode()
 
 
 class FillTests(SimpleTestCase):
