@@ -5,7 +5,7 @@ a scope. One round trip fetches the value and the tokens of today: equal is fres
 or too old is stale. One reader rebuilds what is stale, the others are shown the stale copy.
 The tokens stored are those read *before* building, so a reader who began before a write
 and stores after it is recognised as stale. Beside Redis each process keeps what it showed
-last, and believes it for one second without asking.
+last, believes it for one second without asking, and after that asks for its tokens alone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import random
 import secrets
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -31,14 +30,13 @@ from django.db import transaction
 from . import redis
 from .database import DATABASE_GONE
 from .metrics import counting
+from .near_copies import Entry, NearCopies
 
 EVERYTHING = "everything"  # the scope of every entry
 KEPT_SECONDS = 24 * 3600  # what Postgres' absence is bridged with
 TOKEN_SECONDS = 2 * KEPT_SECONDS  # a token outlives every entry built under it
 # A new token lives so long until something is kept under it: addresses of nothing leave nothing.
 TRIED_SECONDS = 60
-NEAR_SECONDS = 1.0
-NEAR_MOST = 256  # entries of one process: 256 pages of 60 KB are 18 MB with their gzip
 REBUILD_SECONDS = 1.0  # how long the others leave a rebuild to one reader
 JITTER = 0.1  # so that what was built together does not age together
 
@@ -65,18 +63,6 @@ def _load_plain(data: bytes) -> tuple[dict[str, Any], Any]:
 
 
 PLAIN = Room("default", _dump_plain, _load_plain)
-
-
-@dataclass(slots=True)
-class Entry:
-    """A value, the tokens it was built under, and its ages (Unix seconds; ``checked``: monotonic)."""
-
-    value: Any
-    tokens: dict[str, str]
-    built: float
-    until: float
-    checked: float = 0.0
-    label: tuple[str, str] = ("", "")  # its room and what it is about, for the metrics
 
 
 @dataclass(slots=True)
@@ -117,48 +103,79 @@ def remember(key: str, scopes: Sequence[str], build: Callable[[], Any]) -> Any:
 
 
 def near(room: Room, key: str) -> Entry | None:
-    """Return what this process showed within the last second, if nothing is known against it."""
-    entry = _near.get((room.alias, key))
-    if entry is None or not _is_believed(entry):
+    """Return what this process checked within the last second, if nothing is known against it.
+
+    Or within a quarter of a second, if it was stale then and another reader rebuilt it.
+    """
+    entry = None if _insists.get() else _near.believed((room.alias, key))
+    if entry is None:
         return None
-    counting.count("cache_reads", *entry.label, "near")
+    counting.count("cache_reads", *entry.label, "stale" if entry.is_waiting else "near")
     return entry
 
 
 def look(room: Room, key: str, scopes: Sequence[str]) -> Look:
-    """Find what is under ``key``; at most one round trip, none for what was checked just now."""
+    """Find what is under ``key``. Round trips: none for what was checked just now, else one, two
+    when somebody wrote since this process showed it.
+    """
     last = near(room, key)
     if last is not None:
         return Look((), last, is_fresh=True)
     last, label = _near.get((room.alias, key)), _label(room, scopes)
     names = [EVERYTHING, *scopes]
-    found: list[Any] | None = None
-    if _debt.is_paid():
-        keys = [room.key(key), *(_token_key(name) for name in names)]
-        found = redis.attempt("default", lambda client: client.mget(keys), None)
+    token_keys = [_token_key(name) for name in names]
+    asked = time.monotonic()
+    found: list[Any] | None = []
+    if last is not None and _near.may_be_todays(last):
+        # if this page is today's, its 40 KB need not be sent and read again
+        found = _ask(token_keys)
+        if found and _is_todays(last, now := _tokens(names, found)):
+            counting.count("cache_reads", *label, "fresh")
+            last.checked = asked  # a write since then came after the answer, and is in ``_bumps``
+            _near.put((room.alias, key), last)
+            return Look(names, last, is_fresh=True, tokens=now)
+    if found is not None:  # who did not answer is not asked again
+        found = _ask([room.key(key), *token_keys])
     if found is None:
         counting.count("cache_reads", *label, "unreachable")
         return Look(names, last)
-    data, *tokens = found
-    now = {name: token and token.decode() for name, token in zip(names, tokens, strict=True)}
+    data, now = found[0], _tokens(names, found[1:])
     if data is None:
         counting.count("cache_reads", *label, "missing")
         return Look(names, None, tokens=now)
     try:
         header, value = room.load(data)
         entry = Entry(value, **header)
-        entry.label = label
+        entry.label, entry.checked, entry.size = label, asked, len(data)
     except (ValueError, TypeError, KeyError, AttributeError):
         # another release's, or somebody else's: nothing is kept there
         counting.count("cache_reads", *label, "missing")
         return Look(names, None, tokens=now)
-    if entry.tokens != now or time.time() > entry.until or _insists.get() == EVERY_BUILD:
+    if not _is_todays(entry, now):
         counting.count("cache_reads", *label, "stale")
         return Look(names, entry, tokens=now)
     counting.count("cache_reads", *label, "fresh")
-    entry.checked = time.monotonic()
     _near.put((room.alias, key), entry)
     return Look(names, entry, is_fresh=True, tokens=now)
+
+
+def _ask(keys: Sequence[str]) -> list[Any] | None:
+    """What Redis has under ``keys``; ``None`` while it is no use, or not told of a write."""
+    if not _debt.is_paid():
+        return None
+    return redis.attempt("default", lambda client: client.mget(keys), None)
+
+
+def _tokens(names: Sequence[str], found: Sequence[bytes | None]) -> dict[str, str | None]:
+    return {
+        name: None if token is None else token.decode()
+        for name, token in zip(names, found, strict=True)
+    }
+
+
+def _is_todays(entry: Entry, now: dict[str, str | None]) -> bool:
+    """Whether ``entry`` was built under the tokens of ``now`` and is not too old."""
+    return entry.tokens == now and time.time() <= entry.until and _insists.get() != EVERY_BUILD
 
 
 def _label(room: Room, scopes: Sequence[str]) -> tuple[str, str]:
@@ -190,7 +207,10 @@ def claim(room: Room, key: str, found: Look) -> bool:
         found.tokens = None
         return True
     tokens.update(zip(missing, (token.decode() for token in answers[2::2]), strict=True))
-    return bool(answers[0]) or found.entry is None or bool(_insists.get())
+    is_ours = bool(answers[0]) or found.entry is None or bool(_insists.get())
+    if not is_ours and found.entry is not None:
+        _near.wait((room.alias, key), found.entry)
+    return is_ours
 
 
 def keep(room: Room, key: str, found: Look, value: Any) -> Entry:
@@ -200,9 +220,9 @@ def keep(room: Room, key: str, found: Look, value: Any) -> Entry:
     tokens = {name: (found.tokens or {}).get(name) or "" for name in found.names}
     entry = Entry(value, tokens, built=now, until=now + lifetime, checked=time.monotonic())
     entry.label = _label(room, found.names[1:])
+    data = room.dump({"tokens": tokens, "built": entry.built, "until": entry.until}, value)
+    entry.size = len(data)
     if found.tokens is not None:
-        header = {"tokens": tokens, "built": entry.built, "until": entry.until}
-        data = room.dump(header, value)
 
         def store(client) -> None:
             with client.pipeline(transaction=False) as pipe:
@@ -336,53 +356,7 @@ def insisting(on: str) -> Iterator[None]:
         _insists.reset(token)
 
 
-class _Near:
-    """What this process showed last: at most ``NEAR_MOST`` entries, the unused ones go first."""
-
-    def __init__(self) -> None:
-        self._entries: OrderedDict[tuple[str, str], Entry] = OrderedDict()
-        self._bumps: dict[str, float] = {}  # scope -> monotonic second of its last bump here
-        self._lock = threading.Lock()
-
-    def get(self, key: tuple[str, str]) -> Entry | None:
-        return self._entries.get(key)
-
-    def put(self, key: tuple[str, str], entry: Entry) -> None:
-        with self._lock:
-            self._entries[key] = entry
-            self._entries.move_to_end(key)
-            while len(self._entries) > NEAR_MOST:
-                self._entries.popitem(last=False)
-
-    def drop(self, key: tuple[str, str]) -> None:
-        with self._lock:
-            self._entries.pop(key, None)
-
-    def bumped(self, scopes: Sequence[str]) -> None:
-        now = time.monotonic()
-        with self._lock:
-            if len(self._bumps) > NEAR_MOST:
-                self._bumps = {k: v for k, v in self._bumps.items() if now - v <= NEAR_SECONDS}
-            self._bumps.update(dict.fromkeys(scopes, now))
-
-    def is_bumped(self, entry: Entry) -> bool:
-        return any(self._bumps.get(name, 0) >= entry.checked for name in entry.tokens)
-
-    def clear(self) -> None:
-        with self._lock:
-            self._entries.clear()
-            self._bumps.clear()
-
-
-_near = _Near()
-
-
-def _is_believed(entry: Entry) -> bool:
-    return (
-        not _insists.get()
-        and time.monotonic() - entry.checked <= NEAR_SECONDS
-        and not _near.is_bumped(entry)
-    )
+_near = NearCopies()
 
 
 def forget() -> None:
@@ -393,7 +367,8 @@ def forget() -> None:
 
 def _forget_in_child() -> None:
     """The same after a fork, where a lock may be held by a thread that is not there."""
-    _near._lock = threading.Lock()
+    global _near
+    _near = NearCopies()
     _debt._lock = threading.Lock()
     forget()
 

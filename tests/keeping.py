@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.cache import caches
 from django.urls import URLPattern, get_resolver
 
-from core import cache
+from core import cache, near_copies
 from core import redis as core_redis
 from core.pages import PublicPage
 
@@ -71,7 +71,7 @@ def another_process() -> Iterator[None]:
     settled = cache._Debt()
     settled._paid = settled._owed
     with (
-        mock.patch.object(cache, "_near", cache._Near()),
+        mock.patch.object(cache, "_near", near_copies.NearCopies()),
         mock.patch.object(cache, "_debt", settled),
     ):
         yield
@@ -81,12 +81,17 @@ def another_process() -> Iterator[None]:
 def two_seconds_later() -> Iterator[None]:
     """Within it no near copy is young enough, and nobody still holds a rebuild."""
     with ExitStack() as stack:
-        stack.enter_context(mock.patch.object(cache, "NEAR_SECONDS", -1.0))
+        for name in ("SECONDS", "WAIT_SECONDS"):
+            stack.enter_context(mock.patch.object(near_copies, name, -1.0))
         release_claims()
         yield
 
 
 def release_claims() -> None:
+    """Nobody rebuilds any more, and those who were shown a stale copy meanwhile ask again."""
+    for entry in cache._near._entries.values():
+        if entry.is_waiting:
+            entry.checked -= near_copies.WAIT_SECONDS
     server = redis.Redis.from_url(settings.REDIS_URL)
     for name in server.scan_iter(match=f"{settings.CACHE_KEY_PREFIX}*rebuild:*"):
         server.delete(name)

@@ -12,40 +12,13 @@ import redis
 from django.conf import settings
 from django.core.cache import caches
 from django.db import InterfaceError, OperationalError, transaction
-from django.test import TestCase, TransactionTestCase, override_settings
+from django.test import TransactionTestCase, override_settings
 
 from core import cache
 from core import redis as core_redis
 from core.cache import bump  # before conftest.py makes it impatient
+from core.tests.kept import KEY, OTHER, SCOPE, KeptTestCase
 from tests.keeping import another_process, in_redis, release_claims, round_trips, two_seconds_later
-
-KEY, SCOPE, OTHER = "lista", "teste.lista", "teste.outra"
-
-
-class Source:
-    """What is built: counts, and says how often it was asked."""
-
-    def __init__(self):
-        self.value, self.builds = 1, 0
-
-    def build(self):
-        self.builds += 1
-        return {"valor": self.value}
-
-    def read(self, *scopes):
-        return cache.remember(KEY, scopes or (SCOPE,), self.build)["valor"]
-
-
-class KeptTestCase(TestCase):
-    def setUp(self):
-        self.source = Source()
-        self.read = self.source.read
-
-    def write(self, value, *scopes):
-        """Somebody writes, more than a second after the last rebuild."""
-        release_claims()
-        self.source.value = value
-        cache._bump_now(scopes or (SCOPE,))
 
 
 class FreshTests(KeptTestCase):
@@ -362,27 +335,6 @@ class DatabaseGoneTests(KeptTestCase):
         self.write(2)
         with cache.insisting(cache.NO_STALE), pytest.raises(OperationalError):
             cache.remember(KEY, (SCOPE,), self.gone)
-
-
-class NearTests(KeptTestCase):
-    def test_a_process_keeps_so_many_and_no_more(self):
-        with mock.patch.object(cache, "NEAR_MOST", 5):
-            for number in range(20):
-                cache.remember(f"lista:{number}", [SCOPE], lambda: 1)
-            for number in range(20):
-                cache._near.bumped([f"teste.{number}"])
-            assert len(cache._near._entries) == 5
-            assert ("default", "lista:19") in cache._near._entries
-            assert ("default", "lista:0") not in cache._near._entries
-
-    def test_old_bumps_are_forgotten(self):
-        with mock.patch.object(cache, "NEAR_MOST", 5):
-            for number in range(20):
-                with mock.patch.object(
-                    cache.time, "monotonic", lambda number=number: number * 10.0
-                ):
-                    cache._near.bumped([f"teste.{number}"])
-            assert len(cache._near._bumps) <= 7
 
 
 class DebtTests(KeptTestCase):

@@ -18,7 +18,7 @@ import pytest
 from django.conf import settings
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from core import cache
+from core import near_copies
 from tests.servers import web_server
 
 from .site import PLAIN, STRAINED, Site, Words
@@ -135,7 +135,7 @@ class Doubt:
         self.since = 0.0
 
     def wait(self) -> None:
-        time.sleep(max(0, self.since + cache.NEAR_SECONDS - time.monotonic()))
+        time.sleep(max(0, self.since + near_copies.SECONDS - time.monotonic()))
 
 
 @pytest.fixture
