@@ -90,7 +90,17 @@ def _think(stage: Stage, server: Server, options: dict[str, Any], seconds: float
 
 
 def _warm(stage: Stage, site: Server, readers: int) -> None:
-    """Let the pages and members of such a crowd be asked for once, as on a site that has been up."""
+    """Let the pages and members of such a crowd be asked for once, as on a site that has been up.
+
+    Each page by a stranger and by a member, however slow the machine; the members as far as ten
+    seconds go.
+    """
+    files = stage.wrk.folder
+    _id, session, token = (files / "members.tsv").read_text().split(maxsplit=3)[:3]
+    cookie = f"sessionid={session}; csrftoken={token}"
+    for path in dict.fromkeys((files / "mixed.tsv").read_text().split()):
+        site.ask(path, X_Forwarded_For=stage.address())
+        site.ask(path, X_Forwarded_For=stage.address(), Cookie=cookie)
     options = mixed(readers) | {"connections": 32}
     stage.wrk(site.url, seconds=min(10, stage.options.seconds), **options)
 
