@@ -54,6 +54,17 @@ class FillTests(SimpleTestCase):
         assert fill(["1", "+a", "2", "-b", "3"], {"a": "A"}, "t") == "1A"
         assert fill(["1", "-a", "2"], {"a": "A"}, "t") == "12"
 
+    def test_a_spot_with_nothing_but_a_token(self):
+        parts = ["1", "+a", "", CSRF, "", "-a", "2"]
+        assert fill(parts, {}, "t") == "1t2"
+        assert fill(parts, {"a": ""}, "t") == "12"
+        assert fill(["1", CSRF, "", "+a", "", "-a", "2"], {"a": "A"}, "t") == "1tA2"
+
+    def test_places_are_those_of_bytes(self):
+        parts = ["ação ", "+a", "ninguém", "-a", " 日本 ", CSRF, " ü"]
+        assert fill(parts, {}, "t") == "ação ninguém 日本 t ü"
+        assert fill(parts, {"a": "Antônia"}, "t") == "ação Antônia 日本 t ü"
+
     def test_a_page_without_spots(self):
         assert fill(["1"], {"a": "A"}, "t") == "1"
 
