@@ -95,12 +95,9 @@ def _warm(stage: Stage, site: Server, readers: int) -> None:
     Each page by a stranger and by a member, however slow the machine; the members as far as ten
     seconds go.
     """
-    files = stage.wrk.folder
-    _id, session, token = (files / "members.tsv").read_text().split(maxsplit=3)[:3]
-    cookie = f"sessionid={session}; csrftoken={token}"
-    for path in dict.fromkeys((files / "mixed.tsv").read_text().split()):
-        site.ask(path, X_Forwarded_For=stage.address())
-        site.ask(path, X_Forwarded_For=stage.address(), Cookie=cookie)
+    for path in dict.fromkeys((stage.wrk.folder / "mixed.tsv").read_text().split()):
+        stage.ask(site, path)
+        stage.ask(site, path, member=True)
     options = mixed(readers) | {"connections": 32}
     stage.wrk(site.url, seconds=min(10, stage.options.seconds), **options)
 

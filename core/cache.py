@@ -71,7 +71,8 @@ class Look:
 
     names: Sequence[str]  # its scopes
     entry: Entry | None
-    is_fresh: bool = False
+    asked: float = 0.0  # monotonic second before Redis was asked
+    is_fresh: bool = False  # or stale and waited for: to be shown as it is
     # what a new value would be built under; None while Redis is no use, which stores nothing
     tokens: dict[str, str | None] | None = None
 
@@ -115,58 +116,70 @@ def near(room: Room, key: str) -> Entry | None:
 
 
 def look(room: Room, key: str, scopes: Sequence[str]) -> Look:
-    """Find what is under ``key``. Round trips: none for what was checked just now, else one, two
-    when somebody wrote since this process showed it.
+    """Find what is under ``key``. Round trips: none for what was checked just now; one; two when what
+    this process showed last may be today's and is not.
     """
     last = near(room, key)
     if last is not None:
         return Look((), last, is_fresh=True)
     last, label = _near.get((room.alias, key)), _label(room, scopes)
     names = [EVERYTHING, *scopes]
-    token_keys = [_token_key(name) for name in names]
-    asked = time.monotonic()
-    found: list[Any] | None = []
+    keys = [room.key(key), *(_token_key(name) for name in names)]
+    asked, is_answering = time.monotonic(), True
     if last is not None and _near.may_be_todays(last):
         # if this page is today's, its 40 KB need not be sent and read again
-        found = _ask(token_keys)
-        if found and _is_todays(last, now := _tokens(names, found)):
+        tokens = _ask_tokens(keys)
+        is_answering = tokens is not None
+        if tokens and _is_todays(last, now := _by_name(names, tokens)):
             counting.count("cache_reads", *label, "fresh")
-            last.checked = asked  # a write since then came after the answer, and is in ``_bumps``
-            _near.put((room.alias, key), last)
-            return Look(names, last, is_fresh=True, tokens=now)
-    if found is not None:  # who did not answer is not asked again
-        found = _ask([room.key(key), *token_keys])
+            _near.confirm((room.alias, key), last, asked)
+            return Look(names, last, asked, is_fresh=True, tokens=now)
+    found = _ask(keys) if is_answering else None  # who did not answer is not asked again
     if found is None:
         counting.count("cache_reads", *label, "unreachable")
-        return Look(names, last)
-    data, now = found[0], _tokens(names, found[1:])
+        return Look(names, last, asked)
+    data, now = found[0], _by_name(names, found[1:])
     if data is None:
         counting.count("cache_reads", *label, "missing")
-        return Look(names, None, tokens=now)
+        return Look(names, None, asked, tokens=now)
     try:
         header, value = room.load(data)
         entry = Entry(value, **header)
         entry.label, entry.checked, entry.size = label, asked, len(data)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError):
         # another release's, or somebody else's: nothing is kept there
         counting.count("cache_reads", *label, "missing")
-        return Look(names, None, tokens=now)
+        return Look(names, None, asked, tokens=now)
     if not _is_todays(entry, now):
         counting.count("cache_reads", *label, "stale")
-        return Look(names, entry, tokens=now)
+        return Look(names, entry, asked, tokens=now)
     counting.count("cache_reads", *label, "fresh")
     _near.put((room.alias, key), entry)
-    return Look(names, entry, is_fresh=True, tokens=now)
+    return Look(names, entry, asked, is_fresh=True, tokens=now)
 
 
 def _ask(keys: Sequence[str]) -> list[Any] | None:
-    """What Redis has under ``keys``; ``None`` while it is no use, or not told of a write."""
+    """Value and tokens, as Redis has them; ``None`` while it is no use, or not told of a write."""
     if not _debt.is_paid():
         return None
     return redis.attempt("default", lambda client: client.mget(keys), None)
 
 
-def _tokens(names: Sequence[str], found: Sequence[bytes | None]) -> dict[str, str | None]:
+# The value is touched, or a server that evicts what nobody asks for would take the hottest first.
+_TOUCH = """
+if redis.call('TOUCH', KEYS[1]) == 0 then return {} end
+return redis.call('MGET', unpack(KEYS, 2))
+"""
+
+
+def _ask_tokens(keys: Sequence[str]) -> list[Any] | None:
+    """The tokens alone, none of them if the value is gone; ``None`` as above."""
+    if not _debt.is_paid():
+        return None
+    return redis.attempt("default", lambda client: client.eval(_TOUCH, len(keys), *keys), None)
+
+
+def _by_name(names: Sequence[str], found: Sequence[bytes | None]) -> dict[str, str | None]:
     return {
         name: None if token is None else token.decode()
         for name, token in zip(names, found, strict=True)
@@ -207,10 +220,10 @@ def claim(room: Room, key: str, found: Look) -> bool:
         found.tokens = None
         return True
     tokens.update(zip(missing, (token.decode() for token in answers[2::2]), strict=True))
-    is_ours = bool(answers[0]) or found.entry is None or bool(_insists.get())
-    if not is_ours and found.entry is not None:
-        _near.wait((room.alias, key), found.entry)
-    return is_ours
+    if answers[0] or found.entry is None or _insists.get():
+        return True
+    _near.wait((room.alias, key), found.entry)
+    return False
 
 
 def keep(room: Room, key: str, found: Look, value: Any) -> Entry:
@@ -218,7 +231,7 @@ def keep(room: Room, key: str, found: Look, value: Any) -> Entry:
     now = time.time()
     lifetime = settings.REDIS_CACHE_TIMEOUT * random.uniform(1 - JITTER, 1)  # noqa: S311  no secret
     tokens = {name: (found.tokens or {}).get(name) or "" for name in found.names}
-    entry = Entry(value, tokens, built=now, until=now + lifetime, checked=time.monotonic())
+    entry = Entry(value, tokens, built=now, until=now + lifetime, checked=found.asked)
     entry.label = _label(room, found.names[1:])
     data = room.dump({"tokens": tokens, "built": entry.built, "until": entry.until}, value)
     entry.size = len(data)
@@ -237,7 +250,10 @@ def keep(room: Room, key: str, found: Look, value: Any) -> Entry:
 
 
 def drop(room: Room, key: str) -> None:
-    """Keep nothing under ``key``: what stood there is gone, and nobody is shown a stale copy."""
+    """Keep nothing under ``key``: what stood there is gone, and nobody is shown a stale copy.
+
+    But by who has one in hand: another process for a second, a thread that waits for a quarter of one.
+    """
     _near.drop((room.alias, key))
     redis.attempt("default", lambda client: client.unlink(room.key(key)), None)
 
@@ -261,6 +277,7 @@ def bump(*scopes: str) -> None:
 def _bump_now(scopes: Sequence[str]) -> None:
     _near.bumped(scopes)
     if _debt.is_paid() and redis.attempt("default", partial(_set_tokens, scopes), False):
+        _near.bumped(scopes)  # for who asked after the first, and before Redis knew
         return
     _debt.owe()
     redis.distrust("default", "a bump was missed")  # so that it is paid though nobody reads here

@@ -28,7 +28,7 @@ class Layout:
         opened: dict[str, int] = {}
         for number, (name, _place) in enumerate(marks):
             if name[0] == "+":
-                opened[name[1:]] = number
+                opened.setdefault(name[1:], number)
             elif name[1:] in opened and name[0] == "-":
                 self._add(name[1:], opened.pop(name[1:]), number)
         for name, number in opened.items():

@@ -11,8 +11,8 @@ from typing import Any
 
 SECONDS = 1.0  # how long a copy is believed without asking
 WAIT_SECONDS = 0.25  # how long a stale one is shown unasked while another reader rebuilds it
-# A process keeps so much, as long as it is in Redis; here it takes half as much again. Some 400 pages:
-# a worker without any takes 115 MB, and 160 are what it may take.
+# Bytes as Redis has them; in a process they take half as much again. Some 400 pages: a worker without any
+# takes 115 MB, and 160 are what it may take.
 MOST_BYTES = 16 * 1024 * 1024
 MOST_BUMPS = 256  # remembered longer than they have to be
 
@@ -37,7 +37,7 @@ class Entry:
 
 
 class NearCopies:
-    """At most ``MOST_BYTES`` of entries, the unused ones go first; its lock is held for no call."""
+    """At most ``MOST_BYTES`` of entries, the unused ones go first; nobody asks Redis under its lock."""
 
     def __init__(self) -> None:
         self._entries: OrderedDict[Key, Entry] = OrderedDict()
@@ -68,6 +68,16 @@ class NearCopies:
     def put(self, key: Key, entry: Entry) -> None:
         with self._lock:
             self._put(key, entry)
+
+    def confirm(self, key: Key, entry: Entry, asked: float) -> None:
+        """Believe ``entry`` again: it was today's at the monotonic second ``asked``.
+
+        What this process wrote since then is in the bumps. Nothing, if a newer one or none is kept now.
+        """
+        with self._lock:
+            if self._entries.get(key) is entry:
+                entry.checked = asked
+                self._entries.move_to_end(key)
 
     def wait(self, key: Key, entry: Entry) -> None:
         """Show ``entry``, which is stale, until what comes after it can be here."""

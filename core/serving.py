@@ -118,6 +118,8 @@ class PagesMiddleware:
         self, request: HttpRequest, entry: cache.Entry, *, stale: bool = False
     ) -> HttpResponse:
         page: Page = entry.value
+        # what waits for a rebuild waits for Postgres then
+        stale = stale or (entry.is_waiting and time.monotonic() < self._rests_until)
         request.kept_view = page.view.view_name  # type: ignore[attr-defined]  # core.work
         if self._is_spent(request, page.view):
             return self.get_response(request)

@@ -11,8 +11,9 @@ from django.db import OperationalError, transaction
 from django.test import TransactionTestCase, override_settings
 
 from accounts.services import write_review
-from core import cache, scopes
+from core import cache, near_copies, scopes
 from core.cache import bump  # before conftest.py makes it impatient
+from core.pages import PAGES
 from debates import cache as debates_cache
 from debates import services
 from debates.models import DebateTopic
@@ -145,6 +146,24 @@ class DatabaseGoneTests(StaleTestCase):
                 assert page["Cache-Control"] == "no-store"
                 assert page["Warning"].startswith("110 ")
                 assert int(page["Age"]) >= 0
+
+    def test_a_copy_that_waits_for_a_rebuild_says_so_too(self):
+        client = self.client_of()
+        for path in ("/", "/debates/"):
+            client.get(path)
+        with another_process():
+            cache._bump_now([cache.EVERYTHING])
+            release_claims()
+            key = "pt-br:/debates/?"
+            assert cache.claim(PAGES, key, cache.look(PAGES, key, []))
+        with (
+            mock.patch.object(near_copies, "SECONDS", -1.0),
+            mock.patch.object(near_copies, "WAIT_SECONDS", 60.0),
+        ):
+            assert "Warning" not in client.get("/debates/")
+            with self.gone(), self.assertLogs("core.middleware", "ERROR"):
+                assert client.get("/")["Warning"].startswith("110 ")
+                assert client.get("/debates/")["Warning"].startswith("110 ")
 
     def test_nobody_is_shown_a_503_by_the_one_who_finds_out(self):
         self.client_of().get("/debates/")

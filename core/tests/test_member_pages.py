@@ -72,6 +72,10 @@ class FillTests(SimpleTestCase):
         parts = ["1", "+a", "x", "-a", "2", "+a", "y", "-a", "3"]
         assert fill(parts, {"a": "A"}, "t") == "1A2A3"
 
+    def test_a_spot_within_one_of_the_same_name_goes_with_it(self):
+        parts = ["1", "+a", "2", "+a", "3", "-a", "4"]
+        assert fill(parts, {"a": "A"}, "t") == "1A4"
+
     def test_what_stands_between_marks_is_text_whatever_it_says(self):
         assert fill(["+a", "+b", "-b", "-b", "=csrf"], {"a": "A", "b": "B"}, "t") == "+aB=csrf"
 

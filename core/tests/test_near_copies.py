@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import contextmanager
 from unittest import mock
+
+import redis
+from django.conf import settings
 
 from core import cache, near_copies
 from core import redis as core_redis
@@ -17,15 +21,23 @@ NEAR = ("default", KEY)
 class AskingTestCase(KeptTestCase):
     @contextmanager
     def asking(self):
-        """The values that Redis is asked for, a list for each time; nothing is believed unasked."""
+        """The keys whose values Redis is asked for, "" for tokens alone; nothing is believed unasked."""
         asked = []
 
         def ask(keys):
-            asked.append([key for key in keys if ":generation:" not in key])
-            return real(keys)
+            asked.append(keys[0])
+            return whole(keys)
 
-        real = cache._ask
-        with two_seconds_later(), mock.patch.object(cache, "_ask", ask):
+        def ask_tokens(keys):
+            asked.append("")
+            return tokens(keys)
+
+        whole, tokens = cache._ask, cache._ask_tokens
+        with (
+            two_seconds_later(),
+            mock.patch.object(cache, "_ask", ask),
+            mock.patch.object(cache, "_ask_tokens", ask_tokens),
+        ):
             yield asked
 
     @contextmanager
@@ -40,7 +52,7 @@ class BelievedTests(AskingTestCase):
         self.read()
         with self.asking() as asked:
             assert self.read() == 1
-        assert asked == [[]]
+        assert asked == [""]
         assert self.source.builds == 1
 
     def test_it_is_believed_for_another_second(self):
@@ -56,7 +68,7 @@ class BelievedTests(AskingTestCase):
             assert self.read() == 2
         with self.asking() as asked:
             assert self.read() == 2
-        assert asked == [[], [cache.PLAIN.key(KEY)]]
+        assert asked == ["", cache.PLAIN.key(KEY)]
         assert self.source.builds == 2
 
     def test_one_that_is_too_old_is_rebuilt(self):
@@ -65,14 +77,14 @@ class BelievedTests(AskingTestCase):
         self.source.value = 2
         with self.asking() as asked, mock.patch.object(cache.time, "time", lambda: until + 1):
             assert self.read() == 2
-        assert asked == [[cache.PLAIN.key(KEY)]]
+        assert asked == [cache.PLAIN.key(KEY)]
 
     def test_one_that_this_process_wrote_over_is_fetched_at_once(self):
         self.read()
         self.write(2)
         with self.asking() as asked:
             assert self.read() == 2
-        assert asked == [[cache.PLAIN.key(KEY)]]
+        assert asked == [cache.PLAIN.key(KEY)]
 
     def test_redis_is_not_asked_again_when_it_did_not_answer(self):
         self.read()
@@ -81,24 +93,80 @@ class BelievedTests(AskingTestCase):
             mock.patch.object(core_redis, "attempt", lambda alias, work, default: default),
         ):
             assert cache.look(cache.PLAIN, KEY, (SCOPE,)).entry.value == {"valor": 1}
-        assert asked == [[]]
+        assert asked == [""]
 
-    def test_a_write_while_redis_is_asked_is_not_overlooked(self):
-        self.read()
+    @contextmanager
+    def overtaking(self, name):
+        """A write of this process commits just after Redis answered ``cache.<name>``."""
+        real = getattr(cache, name)
 
         def ask(keys):
             found = real(keys)
-            cache._near.bumped([SCOPE])  # it commits here, just after the answer
+            cache._near.bumped([SCOPE])
             return found
 
-        real = cache._ask
-        with two_seconds_later(), mock.patch.object(cache, "_ask", ask):
+        with mock.patch.object(cache, name, ask):
+            yield
+
+    def test_a_write_while_redis_is_asked_is_not_overlooked(self):
+        self.read()
+        with two_seconds_later(), self.overtaking("_ask_tokens"):
             assert self.read() == 1
         assert cache.near(cache.PLAIN, KEY) is None
-        with another_process():  # which has to fetch it
-            with mock.patch.object(cache, "_ask", ask):
+        with another_process():
+            with self.overtaking("_ask"):
                 assert self.read() == 1
             assert cache.near(cache.PLAIN, KEY) is None
+
+    def test_a_write_while_it_is_built_is_not_overlooked(self):
+        def build():
+            cache._bump_now([SCOPE])
+            return {"valor": 1}
+
+        cache.remember(KEY, [SCOPE], build)
+        assert cache.near(cache.PLAIN, KEY) is None
+
+    def test_what_is_asked_for_before_redis_hears_of_a_write_is_not_believed_after_it(self):
+        self.read()
+        real = cache._set_tokens
+
+        def set_tokens(scopes, client):
+            assert self.read() == 1  # under the old tokens, and after the first word of it
+            return real(scopes, client)
+
+        with mock.patch.object(cache, "_set_tokens", set_tokens):
+            cache._bump_now([SCOPE])
+        assert cache.near(cache.PLAIN, KEY) is None
+
+    def test_one_that_redis_lost_is_not_believed(self):
+        self.read()
+        self.source.value = 2
+        with another_process():
+            cache.drop(cache.PLAIN, KEY)
+        with self.asking() as asked:
+            assert self.read() == 2
+        assert asked[:2] == ["", cache.PLAIN.key(KEY)]
+
+    def test_one_that_is_read_here_is_no_idle_one_to_redis(self):
+        self.read()
+        server = redis.Redis.from_url(settings.REDIS_URL)
+        self.addCleanup(server.close)
+        time.sleep(2.1)
+        assert server.object("idletime", cache.PLAIN.key(KEY)) >= 1  # in seconds
+        with two_seconds_later():
+            self.read()
+        assert server.object("idletime", cache.PLAIN.key(KEY)) == 0
+
+    def test_an_answer_that_was_overtaken_puts_nothing_back(self):
+        self.read()
+        old = cache._near.get(NEAR)
+        self.write(2)
+        assert self.read() == 2
+        cache._near.confirm(NEAR, old, cache.time.monotonic())
+        assert self.read() == 2
+        cache._near.drop(NEAR)
+        cache._near.confirm(NEAR, old, cache.time.monotonic())
+        assert cache._near.get(NEAR) is None
 
     def test_a_child_does_not_wait_for_a_thread_of_its_parent(self):
         with mock.patch.object(cache, "_near", near_copies.NearCopies()), cache._near._lock:
